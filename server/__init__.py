@@ -1,0 +1,1 @@
+"""The process: settings, commands, HTTP, accounts, storage, and the wiring of the other three."""

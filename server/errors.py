@@ -1,0 +1,49 @@
+"""Errors of the process.
+
+ServerError
+├── SettingsError        a setting is missing or wrong; names it
+├── StorageUnavailable   the database does not answer, or cannot be written
+└── AddressInUse         another program listens where we want to
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ServerError(Exception):
+    """Base of what this package raises. The text is one clear sentence for people."""
+
+    code: ClassVar[str] = "server_error"
+
+
+class SettingsError(ServerError):
+    """A setting cannot be used."""
+
+    code = "settings"
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name}: {problem}")
+        self.name = name
+
+
+class StorageUnavailable(ServerError):
+    """The database does not answer, or its file cannot be written."""
+
+    code = "storage_unavailable"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"the database at {address} cannot be opened or written")
+        self.address = address
+
+
+class AddressInUse(ServerError):
+    """Another program listens on this address."""
+
+    code = "address_in_use"
+
+    def __init__(self, host: str, port: int, option: str) -> None:
+        super().__init__(
+            f"port {port} on {host} is taken by another program: choose another with {option}"
+        )
+        self.host, self.port = host, port

@@ -1,0 +1,475 @@
+"""Every message between a page and the server, in and out, as a model: the protocol.
+
+A page sends one kind of socket.io event, ``command``, and receives one, ``message``. Each
+command carries an ``id`` that the page chose; the server answers it with exactly one
+:class:`Answer`, and a repeated id gets the first answer again, whatever happened since.
+
+What both pages show of a consult comes as a whole :class:`PatientView` or
+:class:`PhysicianView` with the number ``n`` of the last event it contains: a page that lost its
+connection names the last ``n`` it saw and receives the events after it and the view of now.
+
+Units are in the names: ``_ms`` milliseconds, ``_fen`` 1/100 of the currency, ``_at`` RFC 3339
+UTC. `docs/protocol.md` is checked against this module by a test.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+MAX_SDP_CHARS = 64 * 1024
+MAX_MESSAGE_BYTES = 128 * 1024
+
+Mode = Literal["voice", "video"]
+Party = Literal["patient", "physician"]
+State = Literal[
+    "created",
+    "waiting",
+    "offered",
+    "connecting",
+    "active",
+    "held",
+    "interrupted",
+    "ended",
+    "cancelled",
+    "abandoned",
+    "declined",
+    "expired",
+    "no_show_patient",
+    "no_show_physician",
+    "failed",
+]
+EndCause = Literal[
+    "patient_hangup",
+    "physician_finish",
+    "media_lost_patient",
+    "media_lost_physician",
+    "quota_exhausted",
+    "max_duration",
+    "admin",
+    "node_lost",
+    "setup_failed",
+]
+Pause = Literal[
+    "connecting", "held", "patient_silent", "physician_silent", "both_silent", "hung_up"
+]
+
+CommandId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+ConsultId = Annotated[str, Field(pattern=r"^c_[0-9a-z]{8,40}$")]
+ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sdp = Annotated[str, Field(min_length=1, max_length=MAX_SDP_CHARS)]
+
+
+class Incoming(BaseModel):
+    """What a page sent: nothing undeclared, nothing coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Outgoing(BaseModel):
+    """What a page receives."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- connecting -----------------------------------------------------------------------------
+
+
+class PatientAuth(Incoming):
+    """The ``auth`` of a connection to ``/patient``.
+
+    ``page`` names this page load: a reconnecting page keeps it, another page replaces the
+    former (the link on a second device moves the consult there). ``after`` is the last event
+    number the page saw, 0 for none.
+    """
+
+    token: Annotated[str, Field(min_length=16, max_length=128)]
+    page: CommandId
+    after: Annotated[int, Field(ge=0)] = 0
+
+
+class ConsoleAuth(Incoming):
+    """The ``auth`` of a connection to ``/console``; who it is comes from the session cookie.
+
+    ``consult_id`` and ``after`` name the call the page shows, if any.
+    """
+
+    page: CommandId
+    consult_id: ConsultId | None = None
+    after: Annotated[int, Field(ge=0)] = 0
+
+
+# --- commands of the patient -----------------------------------------------------------------
+
+
+class Join(Incoming):
+    """I agree to this price and these terms, and want to wait: created → waiting."""
+
+    kind: Literal["join"]
+    id: CommandId
+    mode: Mode
+    tariff_digest: Digest
+    terms_version: Annotated[str, Field(max_length=32)]
+    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
+
+
+class PatientOffer(Incoming):
+    """An SDP offer (RFC 8829) of the page's connection; the answer's result is ``{"sdp": …}``.
+
+    The first one while the consult is ``offered`` is the patient's answer to the physician.
+    A known ``connection_id`` is renegotiated (ICE restart); a new one replaces the old.
+    """
+
+    kind: Literal["offer"]
+    id: CommandId
+    connection_id: ConnectionId
+    sdp: Sdp
+
+
+class AnswerMode(Incoming):
+    """The patient accepts, or not, the price of the proposed mode."""
+
+    kind: Literal["answer_mode"]
+    id: CommandId
+    proposal_id: CommandId
+    accept: bool
+
+
+class PatientSetMode(Incoming):
+    """The patient goes down to voice, at once."""
+
+    kind: Literal["set_mode"]
+    id: CommandId
+    mode: Literal["voice"]
+
+
+class HangUp(Incoming):
+    """The patient leaves the call; billing stops at once. Hanging up is not finishing."""
+
+    kind: Literal["hang_up"]
+    id: CommandId
+
+
+class Rejoin(Incoming):
+    """The patient returns to a call they hung up, while it is not finished."""
+
+    kind: Literal["rejoin"]
+    id: CommandId
+
+
+class Leave(Incoming):
+    """The patient gives up waiting: waiting → cancelled."""
+
+    kind: Literal["leave"]
+    id: CommandId
+
+
+PatientCommand = Annotated[
+    Join | PatientOffer | AnswerMode | PatientSetMode | HangUp | Rejoin | Leave,
+    Field(discriminator="kind"),
+]
+
+
+# --- commands of the physician -----------------------------------------------------------------
+
+
+class Take(Incoming):
+    """Take this patient, or the next one: waiting → offered. Result ``{"consult_id": …}``."""
+
+    kind: Literal["take"]
+    id: CommandId
+    consult_id: ConsultId | None = None
+
+
+class PhysicianOffer(Incoming):
+    """As :class:`PatientOffer`, for the physician's connection."""
+
+    kind: Literal["offer"]
+    id: CommandId
+    consult_id: ConsultId
+    connection_id: ConnectionId
+    sdp: Sdp
+
+
+class Hold(Incoming):
+    """Nobody hears or sees anybody, nothing is billed: active → held."""
+
+    kind: Literal["hold"]
+    id: CommandId
+    consult_id: ConsultId
+
+
+class Resume(Incoming):
+    """The end of a hold."""
+
+    kind: Literal["resume"]
+    id: CommandId
+    consult_id: ConsultId
+
+
+class PhysicianSetMode(Incoming):
+    """Voice at once; video is proposed and begins when the patient accepts the price."""
+
+    kind: Literal["set_mode"]
+    id: CommandId
+    consult_id: ConsultId
+    mode: Mode
+
+
+class PutBack(Incoming):
+    """The patient goes back to the same place of the queue: offered | connecting → waiting."""
+
+    kind: Literal["put_back"]
+    id: CommandId
+    consult_id: ConsultId
+
+
+class Finish(Incoming):
+    """The consult is finished and settled."""
+
+    kind: Literal["finish"]
+    id: CommandId
+    consult_id: ConsultId
+    outcome: Literal["advised", "follow_up", "see_in_person", "other"] | None = None
+
+
+ConsoleCommand = Annotated[
+    Take | PhysicianOffer | Hold | Resume | PhysicianSetMode | PutBack | Finish,
+    Field(discriminator="kind"),
+]
+
+PATIENT_COMMAND: TypeAdapter[PatientCommand] = TypeAdapter(PatientCommand)
+CONSOLE_COMMAND: TypeAdapter[ConsoleCommand] = TypeAdapter(ConsoleCommand)
+
+
+# --- what pages receive ------------------------------------------------------------------------
+
+
+class Service(Outgoing):
+    """Who treats, where and as what."""
+
+    physician_name: str
+    physician_title: str
+    organization: str
+    department: str
+
+
+class Price(Outgoing):
+    """The tariff the patient is asked to agree to; ``digest`` names exactly this one."""
+
+    voice_fen_per_min: int
+    video_fen_per_min: int
+    currency: str
+    initial_s: int
+    increment_s: int
+    minimum_fen: int
+    free_s: int
+    cap_fen: int | None
+    digest: Digest
+
+
+class Proposal(Outgoing):
+    """A mode the physician proposed; the patient has not answered yet."""
+
+    id: CommandId
+    mode: Mode
+    fen_per_min: int
+
+
+class Summary(Outgoing):
+    """What the consult came to. ``final`` once the record is in the ledger."""
+
+    voice_s: int
+    video_s: int
+    charge_fen: int
+    currency: str
+    lines: tuple[str, ...]
+    end_cause: EndCause | None
+    final: bool
+    record_id: str | None
+
+
+class ConsultView(Outgoing):
+    """What both sides see. ``pause`` says why nothing is billed, None while it is."""
+
+    consult_id: ConsultId
+    n: int
+    state: State
+    mode: Mode
+    pause: Pause | None
+    patient_online: bool
+    physician_online: bool
+    proposal: Proposal | None
+    service: Service
+    price: Price
+    created_at: str
+    answer_by_ms: int | None
+    """Milliseconds left to answer while ``offered``, as of the sending of this view."""
+    summary: Summary | None
+
+
+class PatientView(ConsultView):
+    """The consult as its patient sees it. ``patient_name`` is how the clinic addresses them."""
+
+    party: Literal["patient"] = "patient"
+    patient_name: str
+    terms_version: str
+    may_rejoin: bool
+
+
+class PhysicianView(ConsultView):
+    """The consult as its physician sees it."""
+
+    party: Literal["physician"] = "physician"
+    patient_name: str
+    complaint: str
+    returning: bool
+    waited_ms: int
+    outcome: str | None
+
+
+class Event(Outgoing):
+    """One entry of a consult's history."""
+
+    n: int
+    kind: str
+    at: str
+    by: Literal["patient", "physician", "server", "clinic"]
+
+
+class QueueItem(Outgoing):
+    """One waiting patient on the console."""
+
+    consult_id: ConsultId
+    patient_name: str
+    department: str
+    complaint: str
+    mode: Mode
+    waiting_since: str
+    online: bool
+    returning: bool
+    mine: bool
+    """Booked with the physician who looks; others may take them too when they may see them."""
+
+
+class PatientHello(Outgoing):
+    """First message on a patient's connection: what was missed, and how things stand."""
+
+    kind: Literal["hello"] = "hello"
+    events: tuple[Event, ...]
+    view: PatientView
+
+
+class ConsoleHello(Outgoing):
+    """First message on a console's connection."""
+
+    kind: Literal["hello"] = "hello"
+    physician_name: str
+    physician_title: str
+    queue: tuple[QueueItem, ...]
+    events: tuple[Event, ...]
+    call: PhysicianView | None
+
+
+class PatientUpdate(Outgoing):
+    """The consult changed."""
+
+    kind: Literal["consult"] = "consult"
+    event: Event
+    view: PatientView
+
+
+class PhysicianUpdate(Outgoing):
+    """The physician's consult changed."""
+
+    kind: Literal["consult"] = "consult"
+    event: Event
+    view: PhysicianView
+
+
+class Place(Outgoing):
+    """The patient's place in the queue, 1 for the next; ``waiting`` counts everybody."""
+
+    kind: Literal["place"] = "place"
+    place: int
+    waiting: int
+
+
+class MeterTick(Outgoing):
+    """What is metered so far, once a second while in a call and at every change."""
+
+    kind: Literal["meter"] = "meter"
+    consult_id: ConsultId
+    voice_ms: int
+    video_ms: int
+    charge_fen: int
+    currency: str
+    running: bool
+    pause: Pause | None
+
+
+class QueueChange(Outgoing):
+    """Who came to the queue or changed in it, and who left it."""
+
+    kind: Literal["queue"] = "queue"
+    upsert: tuple[QueueItem, ...] = ()
+    remove: tuple[ConsultId, ...] = ()
+
+
+class Released(Outgoing):
+    """The physician's call is over for them: the console may take the next patient."""
+
+    kind: Literal["released"] = "released"
+    consult_id: ConsultId
+
+
+class Problem(Outgoing):
+    """Why a command was refused. ``code`` is for programs, ``message`` for people."""
+
+    code: str
+    message: str
+
+
+class Answer(Outgoing):
+    """The one answer to a command."""
+
+    kind: Literal["answer"] = "answer"
+    command_id: str
+    ok: bool
+    result: dict[str, str] = Field(default_factory=dict)
+    error: Problem | None = None
+
+
+class ReconnectMedia(Outgoing):
+    """The server lost this page's media connection: send an offer with a new connection."""
+
+    kind: Literal["reconnect_media"] = "reconnect_media"
+    consult_id: ConsultId
+
+
+class Goodbye(Outgoing):
+    """The server closes this connection and says why; the page does not retry, save for
+    ``server_stopping``.
+    """
+
+    kind: Literal["goodbye"] = "goodbye"
+    code: Literal["moved", "signed_out", "flooding", "malformed", "server_stopping"]
+
+
+PatientMessage = Annotated[
+    PatientHello | PatientUpdate | Place | MeterTick | Answer | ReconnectMedia | Goodbye,
+    Field(discriminator="kind"),
+]
+ConsoleMessage = Annotated[
+    ConsoleHello
+    | PhysicianUpdate
+    | QueueChange
+    | MeterTick
+    | Released
+    | Answer
+    | ReconnectMedia
+    | Goodbye,
+    Field(discriminator="kind"),
+]
