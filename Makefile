@@ -1,0 +1,79 @@
+# make run    sets everything up and starts the demo
+# make test   sets everything up and runs every check and test
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+VENDOR := static/vendor/socket.io.esm.min.js
+ARGS ?=
+
+.PHONY: run test setup setup-test check types pages pytest lock clean screenshots bench-connect
+
+run: setup
+	@exec $(BIN)/wenzhen serve --demo $(ARGS)
+
+test: setup-test check pages pytest
+
+setup: $(VENV)/.installed $(VENDOR)
+
+setup-test: setup $(VENV)/.installed-test node_modules/.installed-test
+	@bash tools/test-machine.sh
+
+# --- what the machine lacks ---------------------------------------------------------------
+
+$(VENV)/bin/python:
+	@bash tools/bootstrap.sh $(VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the Python packages of requirements.lock ..."
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . \
+	  || $(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.installed-test: requirements-dev.lock | $(VENV)/.installed
+	@echo "Installing the Python packages of requirements-dev.lock ..."
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENDOR): package-lock.json | $(VENV)/.installed
+	@bash tools/npm.sh $(VENV) ci --omit=dev
+	@rm -f node_modules/.installed-test
+	@mkdir -p $(@D) && cp node_modules/socket.io-client/dist/socket.io.esm.min.js $@
+
+node_modules/.installed-test: package-lock.json | $(VENDOR)
+	@bash tools/npm.sh $(VENV) ci
+	@touch $@
+
+# --- checks -------------------------------------------------------------------------------
+
+check:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+pages:
+	bash tools/npm.sh $(VENV) run -s typecheck
+	bash tools/npm.sh $(VENV) test -s
+
+pytest:
+	$(BIN)/pytest $(ARGS)
+
+# --- figures ------------------------------------------------------------------------------
+
+bench-connect: setup-test
+	$(BIN)/python -m benchmarks.connect $(ARGS)
+
+screenshots: setup-test
+	$(BIN)/python -m tests.e2e.screenshots $(ARGS)
+
+# --- upkeep -------------------------------------------------------------------------------
+
+PIP_COMPILE := $(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe \
+  --no-emit-find-links --no-emit-index-url --no-emit-trusted-host --no-emit-options
+lock: setup-test
+	$(PIP_COMPILE) -o requirements.lock pyproject.toml
+	$(PIP_COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) node_modules static/vendor build test-results
