@@ -1,0 +1,185 @@
+"""What goes back to a source: receiver reports, NACKs, keyframe requests, bandwidth estimates."""
+
+from typing import Final
+
+from media.rtcp import ReportBlock
+
+MAX_MISSING: Final = 128
+"""Gaps that are repaired at once; with more the stream is too broken for it."""
+
+NACK_INTERVAL_MS: Final = 100
+NACK_ATTEMPTS: Final = 8
+KEYFRAME_INTERVAL_MS: Final = 500
+REMB_LIFETIME_MS: Final = 5_000
+"""Receivers repeat their estimate each second (draft-alvestrand-rmcat-remb §2.3)."""
+
+_MAX_GAP: Final = 512
+
+
+class ReceiveTracker:
+    """Reception of one SSRC: statistics (RFC 3550 A.3, A.8) and the packets that are missing.
+
+    Attributes:
+        highest: Extended highest sequence number received.
+        received: Packets counted.
+    """
+
+    __slots__ = (
+        "_base",
+        "_clock_rate",
+        "_expected_before",
+        "_jitter_16",
+        "_missing",
+        "_received_before",
+        "_sr_arrived_ms",
+        "_sr_ntp",
+        "_transit",
+        "highest",
+        "received",
+        "ssrc",
+    )
+
+    def __init__(self, ssrc: int, clock_rate: int) -> None:
+        self.ssrc = ssrc
+        self.highest = -1
+        self.received = 0
+        self._clock_rate = clock_rate
+        self._base = 0
+        self._transit: int | None = None
+        self._jitter_16 = 0  # in 1/16 timestamp units, as RFC 3550 A.8 keeps it
+        self._missing: dict[int, tuple[int, int]] = {}  # sequence -> (asks, next ask at ms)
+        self._expected_before = 0
+        self._received_before = 0
+        self._sr_ntp = 0
+        self._sr_arrived_ms = 0
+
+    def accept(self, sequence: int, timestamp: int, now_ms: int) -> bool:
+        """Count a packet; False if it came too late or was repaired meanwhile: drop it."""
+        highest = self.highest
+        if highest < 0:
+            self._base = self.highest = sequence
+        else:
+            ahead = sequence - highest & 0xFFFF
+            if ahead == 1:
+                self.highest = highest + 1
+            elif 1 < ahead < 0x8000:
+                self.highest = highest + ahead
+                self._note_gap(highest + 1, ahead - 1, now_ms)
+            elif self._missing.pop(sequence, None) is None:
+                return False
+        self.received += 1
+        transit = now_ms * self._clock_rate // 1000 - timestamp
+        if self._transit is not None:
+            change = transit - self._transit & 0xFFFFFFFF
+            if change > 0x7FFFFFFF:
+                change = 0x100000000 - change
+            self._jitter_16 += change - (self._jitter_16 + 8 >> 4)
+        self._transit = transit
+        return True
+
+    def is_missing(self, sequence: int) -> bool:
+        """Whether a retransmission of `sequence` repairs a gap."""
+        return sequence in self._missing
+
+    def _note_gap(self, first: int, count: int, now_ms: int) -> None:
+        missing = self._missing
+        if count > _MAX_GAP:
+            missing.clear()
+            return
+        for sequence in range(first, first + count):
+            missing[sequence & 0xFFFF] = (0, now_ms)
+        while len(missing) > MAX_MISSING:
+            del missing[next(iter(missing))]
+
+    def due_nacks(self, now_ms: int) -> list[int]:
+        """Which packets to ask for now; each at most `NACK_ATTEMPTS` times, then given up."""
+        if not self._missing:
+            return []
+        due: list[int] = []
+        for sequence, (asked, at_ms) in list(self._missing.items()):
+            if at_ms > now_ms:
+                continue
+            if asked == NACK_ATTEMPTS:
+                del self._missing[sequence]
+                continue
+            self._missing[sequence] = (asked + 1, now_ms + NACK_INTERVAL_MS)
+            due.append(sequence)
+        return due
+
+    def sender_reported(self, ntp: int, now_ms: int) -> None:
+        """Remember the source's SR, for the round trip that it computes (RFC 3550 §6.4.1)."""
+        self._sr_ntp = ntp >> 16 & 0xFFFFFFFF
+        self._sr_arrived_ms = now_ms
+
+    def report(self, now_ms: int) -> ReportBlock | None:
+        """The block for the next receiver report; None before the first packet."""
+        if self.highest < 0:
+            return None
+        expected = self.highest - self._base + 1
+        expected_since = expected - self._expected_before
+        lost_since = expected_since - (self.received - self._received_before)
+        self._expected_before = expected
+        self._received_before = self.received
+        fraction = 0
+        if expected_since > 0 and lost_since > 0:
+            fraction = min(255, (lost_since << 8) // expected_since)
+        delay = (now_ms - self._sr_arrived_ms) * 65_536 // 1000 if self._sr_ntp else 0
+        return ReportBlock(
+            ssrc=self.ssrc,
+            fraction_lost=fraction,
+            lost=expected - self.received,
+            highest=self.highest & 0xFFFFFFFF,
+            jitter=min(self._jitter_16 >> 4, 0xFFFFFFFF),
+            last_sr=self._sr_ntp,
+            delay_since_sr=min(delay, 0xFFFFFFFF),
+        )
+
+
+class KeyframeRequests:
+    """Asks for keyframes, at most one each `KEYFRAME_INTERVAL_MS` for one source."""
+
+    __slots__ = ("_asked_ms", "_wanted")
+
+    def __init__(self) -> None:
+        self._wanted = False
+        self._asked_ms: int | None = None
+
+    def want(self) -> None:
+        """A receiver needs a keyframe."""
+        self._wanted = True
+
+    def due(self, now_ms: int) -> bool:
+        """Whether to ask the source now. After True the wish counts as passed on."""
+        if not self._wanted:
+            return False
+        if self._asked_ms is not None and now_ms - self._asked_ms < KEYFRAME_INTERVAL_MS:
+            return False
+        self._wanted = False
+        self._asked_ms = now_ms
+        return True
+
+
+class Estimates:
+    """The bandwidth that the receivers of one source have, of which the least counts."""
+
+    __slots__ = ("_by_receiver",)
+
+    def __init__(self) -> None:
+        self._by_receiver: dict[str, tuple[int, int]] = {}
+
+    def put(self, receiver: str, bitrate_bps: int, now_ms: int) -> None:
+        """Keep a receiver's REMB."""
+        self._by_receiver[receiver] = (bitrate_bps, now_ms)
+
+    def forget(self, receiver: str) -> None:
+        """Do not count a receiver any more: it gets nothing."""
+        self._by_receiver.pop(receiver, None)
+
+    def lowest_bps(self, now_ms: int) -> int | None:
+        """The least estimate that is not stale; None without any."""
+        fresh = [
+            bitrate
+            for bitrate, at_ms in self._by_receiver.values()
+            if now_ms - at_ms < REMB_LIFETIME_MS
+        ]
+        return min(fresh, default=None)
