@@ -101,12 +101,12 @@ def answer(  # noqa: PLR0913  # by keyword, as one flat set of lines of the answ
 
 def _refused(section: Section) -> list[str]:
     """Port 0, outside the BUNDLE group (RFC 3264 §6, RFC 9143 §7.3.3)."""
-    return [
+    lines = [
         f"m={section.kind} 0 {section.protocol} {section.format}",
         "c=IN IP4 0.0.0.0",
         "a=inactive",
-        f"a=mid:{section.mid}",
     ]
+    return [*lines, f"a=mid:{section.mid}"] if section.mid else lines
 
 
 def _media(section: Section, codec: Codec, default: Candidate | None) -> Iterator[str]:

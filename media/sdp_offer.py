@@ -7,16 +7,12 @@ checks (RFC 8445 §2.5). What does not hold is refused with a reason; nothing el
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, NoReturn, cast
+from typing import Final, Literal, cast
 
-from media.errors import OfferRejected
+from media.sdp_lines import DIRECTIONS, Block, number, read_blocks, reject
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 
-MAX_OFFER_BYTES: Final = 64 * 1024
-MAX_LINES: Final = 2_000
-MAX_LINE_CHARS: Final = 4 * 1024
-MAX_SECTIONS: Final = 16
 MAX_SSRCS: Final = 32
 MAX_FINGERPRINTS: Final = 8
 
@@ -33,24 +29,17 @@ _CODECS: Final[Mapping[str, tuple[str, int, str]]] = {
     "video": ("VP8", 90_000, "vp8/90000"),
 }
 _FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "goog-remb")
-_DIRECTIONS: Final[tuple[Direction, ...]] = ("sendrecv", "sendonly", "recvonly", "inactive")
 _RTP_PROTOCOLS: Final = frozenset(  # RFC 8829 §5.1.2: each means the same
     f"{transport}RTP/{profile}"
     for transport in ("UDP/TLS/", "TCP/TLS/", "TCP/DTLS/", "")
     for profile in ("SAVPF", "SAVP", "AVPF", "AVP")
 )
 _HASH_BYTES: Final[Mapping[str, int]] = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
-_READ: Final = frozenset(
-    {"bundle-only", "extmap", "fingerprint", "fmtp", "group", "ice-lite", "ice-pwd", "ice-ufrag"}
-    | {"mid", "rtcp-fb", "rtcp-mux", "rtpmap", "setup", "ssrc", "ssrc-group", *_DIRECTIONS}
-)
-
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]{1,64}")
 _MID: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]{1,16}")  # fits a one-byte extension
 _PROTOCOL: Final = re.compile(r"[A-Za-z0-9/.+-]{1,64}")
 _ICE_UFRAG: Final = re.compile(r"[A-Za-z0-9+/]{4,256}")  # RFC 8839 §5.4
 _ICE_PWD: Final = re.compile(r"[A-Za-z0-9+/]{22,256}")
-_NUMBER: Final = re.compile(r"[0-9]{1,10}")
 _FINGERPRINT: Final = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2})*")
 
 
@@ -73,6 +62,7 @@ class Section:
     """One m-section of an offer. `codec` None: it is refused, with port 0 in the answer.
 
     Attributes:
+        mid: Empty only where the peer itself has disabled the section (Firefox names none then).
         kind: "audio", "video", "application" or what else the peer offered.
         direction: As offered, so from the peer's side.
         extensions: URI to id, in the peer's numbering (1 to 14); only those that are answered.
@@ -113,24 +103,6 @@ class Offer:
     bundle: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _Block:
-    """The session part (no `media`) or one m-section: the attributes we read, by name."""
-
-    media: str = ""
-    attributes: dict[str, list[str]] = field(default_factory=dict)
-
-    def has(self, name: str) -> bool:
-        return name in self.attributes
-
-    def all(self, name: str) -> Sequence[str]:
-        return self.attributes.get(name, ())
-
-    def first(self, name: str) -> str | None:
-        values = self.attributes.get(name)
-        return values[0] if values else None
-
-
 def parse_offer(text: str) -> Offer:
     """Read an offer. Pure; at most a few milliseconds for any `text`.
 
@@ -139,13 +111,13 @@ def parse_offer(text: str) -> Offer:
             no_media (no section has Opus or VP8), payload_type_conflict, extension_conflict,
             no_ice, ice_lite, no_fingerprint, unsupported_setup.
     """
-    session, blocks = _blocks(_lines(text))
+    session, blocks = read_blocks(text)
     bundle = _bundle(session)
     sections = tuple(_section(block, session, bundle) for block in blocks)
     _check_identities(sections, bundle)
     by_mid = {s.mid: b for s, b in zip(sections, blocks, strict=True) if s.codec is not None}
     if not by_mid:
-        _reject("no_media", "no section offers Opus or VP8")
+        reject("no_media", "no section offers Opus or VP8")
     _check_shared_transport(sections)
     # RFC 9143 §7.3.1: the first accepted section of the group carries the transport.
     transport = next(by_mid[mid] for mid in bundle if mid in by_mid)
@@ -160,74 +132,32 @@ def parse_offer(text: str) -> Offer:
     )
 
 
-def _reject(reason: str, detail: str = "") -> NoReturn:
-    raise OfferRejected(reason, detail)
+def _bundle(session: Block) -> tuple[str, ...]:
+    """The mids of the first BUNDLE group; sections outside it are refused."""
+    groups = (value.split(" ") for value in session.all("group"))
+    mids = next((tuple(mids) for semantics, *mids in groups if semantics == "BUNDLE"), ())
+    if not mids:
+        reject("no_bundle")
+    if len(set(mids)) != len(mids):
+        reject("malformed", "a mid twice in the BUNDLE group")
+    return mids
 
 
-def _lines(text: str) -> list[str]:
-    """Split into lines, after the size of the whole has been checked."""
-    if len(text) > MAX_OFFER_BYTES:
-        _reject("offer_too_large", f"over {MAX_OFFER_BYTES} bytes")
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        _reject("malformed", "not Unicode text")
-    if size > MAX_OFFER_BYTES:
-        _reject("offer_too_large", f"over {MAX_OFFER_BYTES} bytes")
-    if text.count("\n") > MAX_LINES:
-        _reject("offer_too_large", f"over {MAX_LINES} lines")
-    if text.count("\nm=") > MAX_SECTIONS:
-        _reject("offer_too_large", f"over {MAX_SECTIONS} media sections")
-    lines = text.removesuffix("\n").split("\n")
-    if max(map(len, lines)) > MAX_LINE_CHARS:
-        _reject("offer_too_large", f"a line of over {MAX_LINE_CHARS} characters")
-    return [line.removesuffix("\r") for line in lines]
-
-
-def _blocks(lines: Sequence[str]) -> tuple[_Block, list[_Block]]:
-    """Sort lines into the session part and the m-sections."""
-    if lines[0] != "v=0":
-        _reject("malformed", "does not begin with v=0")
-    session = current = _Block()
-    sections: list[_Block] = []
-    for line in lines:
-        if line[1:2] != "=":
-            _reject("malformed", "a line that is not type=value")
-        if line[0] == "m":
-            current = _Block(media=line[2:])
-            sections.append(current)
-        elif line[0] == "a":
-            name, _, value = line[2:].partition(":")
-            if name in _READ:
-                current.attributes.setdefault(name, []).append(value)
-    return session, sections
-
-
-def _bundle(session: _Block) -> tuple[str, ...]:
-    for group in session.all("group"):
-        semantics, *mids = group.split(" ")
-        if semantics == "BUNDLE" and mids:
-            if len(set(mids)) != len(mids):
-                _reject("malformed", "a mid twice in the BUNDLE group")
-            return tuple(mids)
-    _reject("no_bundle")
-
-
-def _section(block: _Block, session: _Block, bundle: Sequence[str]) -> Section:
+def _section(block: Block, session: Block, bundle: Sequence[str]) -> Section:
     """Read one m-section; what is not to be accepted keeps only what the answer repeats."""
     kind, port, protocol, form = _media_line(block.media)
     mid = block.first("mid") or ""
-    if not _MID.fullmatch(mid):
-        _reject("malformed", "a section without a usable mid")
     offered = port != 0 or block.has("bundle-only")
+    if not _MID.fullmatch(mid) and (offered or mid):
+        reject("malformed", "a section without a usable mid")
     codec = None
     if offered and kind in _CODECS and protocol in _RTP_PROTOCOLS and mid in bundle:
         codec = _codec(kind, block)
     if codec is None:
         return Section(mid, kind, "inactive", None, protocol=protocol, format=form)
     if not block.has("rtcp-mux"):
-        _reject("no_rtcp_mux")
-    extensions, extension_directions = _extensions(kind, block, session)
+        reject("no_rtcp_mux")
+    extensions, extension_directions = _extensions(kind, block)
     ssrcs, rtx_ssrcs = _ssrcs(block)
     return Section(
         mid=mid,
@@ -247,23 +177,17 @@ def _media_line(value: str) -> tuple[str, int, str, str]:
     """Kind, port, protocol and first format of an m-line (RFC 8866 §5.14)."""
     parts = value.split(" ", 4)
     if len(parts) < 4:
-        _reject("malformed", "an m-line with too few parts")
+        reject("malformed", "an m-line with too few parts")
     kind, port, protocol, form = parts[:4]
     if not (_TOKEN.fullmatch(kind) and _PROTOCOL.fullmatch(protocol) and _TOKEN.fullmatch(form)):
-        _reject("malformed", "an m-line with strange characters")
-    return kind, _number(port.partition("/")[0], 65_535), protocol, form
+        reject("malformed", "an m-line with strange characters")
+    return kind, number(port.partition("/")[0], 65_535), protocol, form
 
 
-def _number(text: str, maximum: int) -> int:
-    if not _NUMBER.fullmatch(text) or int(text) > maximum:
-        _reject("malformed", "a number out of range")
-    return int(text)
-
-
-def _codec(kind: str, block: _Block) -> Codec | None:
+def _codec(kind: str, block: Block) -> Codec | None:
     """The first Opus or VP8 in the peer's order of preference, with its retransmission format."""
     name, clock_rate, encoding = _CODECS[kind]
-    formats = block.media.split(" ")[3:]
+    formats = dict.fromkeys(block.media.split(" ")[3:])  # each once, in the peer's order
     encodings = {pt: value.lower() for pt, value in map(_split, block.all("rtpmap"))}
     chosen = next((pt for pt in formats if encodings.get(pt) == encoding), None)
     if chosen is None:
@@ -284,7 +208,7 @@ def _codec(kind: str, block: _Block) -> Codec | None:
 
 
 def _split(value: str) -> tuple[str, str]:
-    """ "96 VP8/90000" as ("96", "VP8/90000")."""
+    """The payload type that an attribute is about, and what it says."""
     payload_type, _, rest = value.partition(" ")
     return payload_type, rest
 
@@ -300,38 +224,36 @@ def _apt(parameters: str) -> str | None:
 
 def _payload_type(text: str) -> int:
     """A payload type that cannot be taken for RTCP: 64 to 95 can (RFC 5761 §4)."""
-    number = _number(text, 127)
-    if 64 <= number <= 95:
-        _reject("payload_type_conflict", "payload types 64 to 95 are those of RTCP")
-    return number
+    payload_type = number(text, 127)
+    if 64 <= payload_type <= 95:
+        reject("payload_type_conflict", "payload types 64 to 95 are those of RTCP")
+    return payload_type
 
 
-def _direction(block: _Block, session: _Block) -> Direction:
+def _direction(block: Block, session: Block) -> Direction:
     for part in (block, session):
-        for direction in _DIRECTIONS:
+        for direction in DIRECTIONS:
             if part.has(direction):
                 return direction
     return "sendrecv"  # RFC 8866 §6.7
 
 
-def _extensions(
-    kind: str, block: _Block, session: _Block
-) -> tuple[dict[str, int], dict[str, Direction]]:
+def _extensions(kind: str, block: Block) -> tuple[dict[str, int], dict[str, Direction]]:
     """Ids, and directions that are not sendrecv, of the header extensions that we answer.
 
     Ids from 15 on do not fit the one-byte form of RFC 8285 §4.2: such an extension is left out.
     """
     ids: dict[str, int] = {}
     directions: dict[str, Direction] = {}
-    for value in (*block.all("extmap"), *session.all("extmap")):
+    for value in block.all("extmap"):
         local, _, rest = value.partition(" ")
         uri = rest.partition(" ")[0]
         if uri not in _EXTENSIONS[kind] or uri in ids:
             continue
-        number, _, direction = local.partition("/")
-        if (direction or "sendrecv") not in _DIRECTIONS:
-            _reject("malformed", "an extmap with an unknown direction")
-        identifier = _number(number, 4_351)
+        digits, _, direction = local.partition("/")
+        if (direction or "sendrecv") not in DIRECTIONS:
+            reject("malformed", "an extmap with an unknown direction")
+        identifier = number(digits, 4_351)
         if not 1 <= identifier <= 14:
             continue
         ids[uri] = identifier
@@ -340,8 +262,10 @@ def _extensions(
     return ids, directions
 
 
-def _ssrcs(block: _Block) -> tuple[tuple[int, ...], dict[int, int]]:
+def _ssrcs(block: Block) -> tuple[tuple[int, ...], dict[int, int]]:
     """SSRCs of media, and the retransmission SSRC of each that has one (RFC 5576 §4)."""
+    if len(block.all("ssrc")) > 4 * MAX_SSRCS or len(block.all("ssrc-group")) > MAX_SSRCS:
+        reject("offer_too_large", f"over {MAX_SSRCS} SSRCs in a section")
     declared = dict.fromkeys(_ssrc(value.partition(" ")[0]) for value in block.all("ssrc"))
     repairs: set[int] = set()
     rtx: dict[int, int] = {}
@@ -350,31 +274,31 @@ def _ssrcs(block: _Block) -> tuple[tuple[int, ...], dict[int, int]]:
         if semantics not in ("FID", "FEC-FR"):
             continue
         if len(members) != 2:
-            _reject("malformed", f"an {semantics} group that is no pair")
+            reject("malformed", f"an {semantics} group that is no pair")
         media, repair = map(_ssrc, members)
         declared[media] = None
         repairs.add(repair)
         if semantics == "FID":
             rtx[media] = repair
     if len(declared.keys() | repairs) > MAX_SSRCS:
-        _reject("offer_too_large", f"over {MAX_SSRCS} SSRCs in a section")
+        reject("offer_too_large", f"over {MAX_SSRCS} SSRCs in a section")
     if repairs & rtx.keys() or len(set(rtx.values())) != len(rtx):
-        _reject("malformed", "an SSRC with two uses")
+        reject("malformed", "an SSRC with two uses")
     return tuple(ssrc for ssrc in declared if ssrc not in repairs), rtx
 
 
 def _ssrc(text: str) -> int:
-    return _number(text, 0xFFFF_FFFF)
+    return number(text, 0xFFFF_FFFF)
 
 
 def _check_identities(sections: Sequence[Section], bundle: Sequence[str]) -> None:
     """Mids and SSRCs name one thing each; the BUNDLE group names sections that exist."""
-    mids = {section.mid for section in sections}
-    if len(mids) != len(sections) or not mids.issuperset(bundle):
-        _reject("malformed", "mids that are not unique, or a BUNDLE group of others")
+    named = [section.mid for section in sections if section.mid]
+    if len(set(named)) != len(named) or not set(named).issuperset(bundle):
+        reject("malformed", "mids that are not unique, or a BUNDLE group of others")
     ssrcs = [s for section in sections for s in (*section.ssrcs, *section.rtx_ssrcs.values())]
     if len(set(ssrcs)) != len(ssrcs):
-        _reject("malformed", "an SSRC in two sections")
+        reject("malformed", "an SSRC in two sections")
 
 
 def _check_shared_transport(sections: Sequence[Section]) -> None:
@@ -389,23 +313,23 @@ def _check_shared_transport(sections: Sequence[Section]) -> None:
             uses[section.codec.rtx_payload_type] = "rtx"
         for payload_type, name in uses.items():
             if formats.setdefault(payload_type, name) != name:
-                _reject("payload_type_conflict")
+                reject("payload_type_conflict")
         for uri, identifier in section.extensions.items():
             if extensions.setdefault(identifier, uri) != uri:
-                _reject("extension_conflict")
+                reject("extension_conflict")
 
 
-def _ice(transport: _Block, session: _Block) -> tuple[str, str]:
+def _ice(transport: Block, session: Block) -> tuple[str, str]:
     ufrag = transport.first("ice-ufrag") or session.first("ice-ufrag") or ""
     pwd = transport.first("ice-pwd") or session.first("ice-pwd") or ""
     if not (_ICE_UFRAG.fullmatch(ufrag) and _ICE_PWD.fullmatch(pwd)):
-        _reject("no_ice", "no usable ice-ufrag and ice-pwd")
+        reject("no_ice", "no usable ice-ufrag and ice-pwd")
     if session.has("ice-lite"):
-        _reject("ice_lite", "two lite agents would both wait for checks")
+        reject("ice_lite", "two lite agents would both wait for checks")
     return ufrag, pwd
 
 
-def _fingerprints(transport: _Block, session: _Block) -> tuple[tuple[str, str], ...]:
+def _fingerprints(transport: Block, session: Block) -> tuple[tuple[str, str], ...]:
     """Those with a hash function that is still trusted (RFC 8122 §5), at most 8."""
     found: list[tuple[str, str]] = []
     for value in transport.all("fingerprint") or session.all("fingerprint"):
@@ -415,18 +339,18 @@ def _fingerprints(transport: _Block, session: _Block) -> tuple[tuple[str, str], 
         if length is None:
             continue
         if len(digest) != 3 * length - 1 or not _FINGERPRINT.fullmatch(digest):
-            _reject("malformed", "a fingerprint of the wrong length")
+            reject("malformed", "a fingerprint of the wrong length")
         found.append((algorithm, digest))
     if not found:
-        _reject("no_fingerprint", "sha-256, sha-384 or sha-512 is needed")
+        reject("no_fingerprint", "sha-256, sha-384 or sha-512 is needed")
     if len(found) > MAX_FINGERPRINTS:
-        _reject("offer_too_large", f"over {MAX_FINGERPRINTS} fingerprints")
+        reject("offer_too_large", f"over {MAX_FINGERPRINTS} fingerprints")
     return tuple(found)
 
 
-def _setup(transport: _Block, session: _Block) -> str:
+def _setup(transport: Block, session: Block) -> str:
     """The offered DTLS role; we answer passive, so the peer must be able to be active."""
     setup = transport.first("setup") or session.first("setup") or "active"  # RFC 4145 §4
     if setup not in ("actpass", "active"):
-        _reject("unsupported_setup", "the offerer must be able to be the DTLS client")
+        reject("unsupported_setup", "the offerer must be able to be the DTLS client")
     return setup
