@@ -1,0 +1,1 @@
+"""Seconds and money: meter, tariffs, rating, records, ledger and feed."""
