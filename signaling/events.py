@@ -1,0 +1,358 @@
+"""What happens to a consult, and what must be done about it: facts, commands, effects.
+
+A command is what a person wants and may be refused. A fact is what media, a timer or a page's
+connection reports; it cannot be refused, only come too late, and is then without effect.
+Times are milliseconds of the caller's monotonic clock (``_ms``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from signaling.messages import EndCause, Mode, Party
+
+By = Literal["patient", "physician", "server", "clinic"]
+TimerKind = Literal[
+    "expire",
+    "answer",
+    "retry",
+    "connect",
+    "free",
+    "reopen",
+    "hang_up",
+    "offline",
+    "drop",
+    "longest",
+]
+Outcome = Literal["advised", "follow_up", "see_in_person", "other"]
+DisengageCause = Literal["unanswered", "put_back", "left", "hung_up", "freed"]
+
+
+class Event:
+    """Anything that :func:`signaling.consult.step` takes. ``kind`` names it in the history."""
+
+    __slots__ = ()
+    kind: ClassVar[str]
+    by: By = "server"
+
+
+class Command(Event):
+    """What a person wants; refused by ``InvalidTransition`` where it is not possible."""
+
+    __slots__ = ()
+
+
+class Fact(Event):
+    """What is so; without effect where it is not news."""
+
+    __slots__ = ()
+
+
+# --- commands of the patient --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Joined(Command):
+    """The patient agreed and waits. ``place`` orders the queue: less is sooner, never reused."""
+
+    kind = "joined"
+    by = "patient"
+    mode: Mode
+    place: int
+
+
+@dataclass(frozen=True)
+class Left(Command):
+    """The patient gives up waiting."""
+
+    kind = "left"
+    by = "patient"
+
+
+@dataclass(frozen=True)
+class PatientOffered(Command):
+    """The patient's page connects its media; while ``offered`` this answers the physician."""
+
+    kind = "patient_offered"
+    by = "patient"
+
+
+@dataclass(frozen=True)
+class ModeAnswered(Command):
+    """The patient accepts the price of the proposed mode, or does not."""
+
+    kind = "mode_answered"
+    by = "patient"
+    proposal_id: str
+    accept: bool
+
+
+@dataclass(frozen=True)
+class HungUp(Command):
+    """The patient leaves the call; it is not finished by that."""
+
+    kind = "hung_up"
+    by = "patient"
+
+
+@dataclass(frozen=True)
+class Rejoined(Command):
+    """The patient returns to the call they hung up."""
+
+    kind = "rejoined"
+    by = "patient"
+
+
+# --- commands of the physician, or of both -------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Taken(Command):
+    """A physician takes the patient."""
+
+    kind = "taken"
+    by = "physician"
+    physician_id: str
+    physician_name: str
+    physician_title: str = ""
+
+
+@dataclass(frozen=True)
+class Held(Command):
+    """The physician holds the call."""
+
+    kind = "held"
+    by = "physician"
+
+
+@dataclass(frozen=True)
+class Resumed(Command):
+    """The physician ends the hold."""
+
+    kind = "resumed"
+    by = "physician"
+
+
+@dataclass(frozen=True)
+class ModeLowered(Command):
+    """Down to voice, at once; an open proposal of video is withdrawn."""
+
+    kind = "mode_lowered"
+    by: By
+
+
+@dataclass(frozen=True)
+class VideoProposed(Command):
+    """The physician proposes video; it begins when the patient accepts the price."""
+
+    kind = "video_proposed"
+    by = "physician"
+    proposal_id: str
+
+
+@dataclass(frozen=True)
+class PutBack(Command):
+    """The physician gives the patient back to the queue, at the same place."""
+
+    kind = "put_back"
+    by = "physician"
+
+
+@dataclass(frozen=True)
+class Finished(Command):
+    """The physician finishes the consult."""
+
+    kind = "finished"
+    by = "physician"
+    outcome: Outcome | None = None
+
+
+# --- facts --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MediaStarted(Fact):
+    """Authenticated media of any kind arrives from this side."""
+
+    kind = "media_started"
+    side: Party
+
+
+@dataclass(frozen=True)
+class MediaStopped(Fact):
+    """No media arrives from this side any more; the last packet came at ``at_ms``."""
+
+    kind = "media_stopped"
+    side: Party
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class PatientGone(Fact):
+    """The patient's page lost its connection."""
+
+    kind = "patient_gone"
+
+
+@dataclass(frozen=True)
+class PatientBack(Fact):
+    """A page of the patient is connected."""
+
+    kind = "patient_back"
+
+
+@dataclass(frozen=True)
+class NodeRestarted(Fact):
+    """The server came back after a crash: no page and no media is connected now."""
+
+    kind = "node_restarted"
+
+
+@dataclass(frozen=True)
+class Expired(Fact):
+    """The link's time is over and the patient never joined."""
+
+    kind = "expired"
+
+
+@dataclass(frozen=True)
+class AnswerTimedOut(Fact):
+    """The patient's page did not answer the physician."""
+
+    kind = "answer_timed_out"
+
+
+@dataclass(frozen=True)
+class RetryDue(Fact):
+    """Media should flow both ways by now: those who do not send are asked to connect again."""
+
+    kind = "retry_due"
+
+
+@dataclass(frozen=True)
+class ConnectTimedOut(Fact):
+    """Media never flowed both ways."""
+
+    kind = "connect_timed_out"
+
+
+@dataclass(frozen=True)
+class PhysicianFreed(Fact):
+    """The interruption lasted too long to keep the physician waiting."""
+
+    kind = "physician_freed"
+
+
+@dataclass(frozen=True)
+class ReopenTimedOut(Fact):
+    """The patient did not come back to the interrupted call."""
+
+    kind = "reopen_timed_out"
+
+
+@dataclass(frozen=True)
+class HangUpTimedOut(Fact):
+    """The patient did not come back to the call they hung up."""
+
+    kind = "hang_up_timed_out"
+
+
+@dataclass(frozen=True)
+class WentOffline(Fact):
+    """The patient's page is gone for so long that the queue shows them as offline."""
+
+    kind = "went_offline"
+
+
+@dataclass(frozen=True)
+class Dropped(Fact):
+    """The patient's page is gone for so long that they lose their place."""
+
+    kind = "dropped"
+
+
+@dataclass(frozen=True)
+class LongestCall(Fact):
+    """The call reached its longest duration."""
+
+    kind = "longest_call"
+
+
+EVENTS: tuple[type[Event], ...] = (
+    Joined, Left, PatientOffered, ModeAnswered, HungUp, Rejoined, Taken, Held, Resumed,
+    ModeLowered, VideoProposed, PutBack, Finished, MediaStarted, MediaStopped, PatientGone,
+    PatientBack, NodeRestarted, Expired, AnswerTimedOut, RetryDue, ConnectTimedOut,
+    PhysicianFreed, ReopenTimedOut, HangUpTimedOut, WentOffline, Dropped, LongestCall,
+)  # fmt: skip
+
+
+# --- effects ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Engage:
+    """The call may carry media and bill it, in this mode, by this physician.
+
+    Given when the patient answers (``connecting``), when they return after hanging up, and after
+    a crash. What is billed within it is the meter's to say: both sides' media, not held.
+    """
+
+    physician_id: str
+    mode: Mode
+
+
+@dataclass(frozen=True)
+class HoldMedia:
+    """Nothing is carried and nothing is billed until :class:`ResumeMedia`."""
+
+
+@dataclass(frozen=True)
+class ResumeMedia:
+    """The end of a hold."""
+
+
+@dataclass(frozen=True)
+class SwitchMode:
+    """What is carried and billed from now on."""
+
+    mode: Mode
+
+
+@dataclass(frozen=True)
+class Disengage:
+    """Nothing is carried or billed until the next :class:`Engage`.
+
+    ``hung_up``: the patient's connection is closed, the physician's stays. Else both are closed.
+    """
+
+    cause: DisengageCause
+    party: Party | None
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The consult is over: close the media and write its one record, with its last event."""
+
+    end_cause: EndCause
+    end_party: Party | None
+
+
+@dataclass(frozen=True)
+class Release:
+    """This physician is free to take the next patient."""
+
+    physician_id: str
+
+
+@dataclass(frozen=True)
+class AskReconnect:
+    """These sides should send an offer with a new connection."""
+
+    sides: tuple[Party, ...]
+
+
+Effect = Engage | HoldMedia | ResumeMedia | SwitchMode | Disengage | Settle | Release | AskReconnect
+EFFECTS: tuple[type[Effect], ...] = (
+    Engage, HoldMedia, ResumeMedia, SwitchMode, Disengage, Settle, Release, AskReconnect,
+)  # fmt: skip

@@ -1,0 +1,103 @@
+"""What this package asks of the process around it: each a small interface that it owns.
+
+``server`` implements these and wires them; nothing here knows how a call is carried or billed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from signaling.events import Effect, Event
+from signaling.messages import Party, Summary
+from signaling.model import Consult
+
+
+class Database(Protocol):
+    """Transactions on the one database of the process."""
+
+    def write(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """One write transaction: committed on a clean exit, rolled back otherwise."""
+
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """One read transaction."""
+
+
+class CallControl(Protocol):
+    """The live part of a consult: its media and its meter."""
+
+    async def offer(self, consult: Consult, party: Party, connection_id: str, sdp: str) -> str:
+        """Connect this side's media; returns the answer's SDP.
+
+        Called while ``offered`` (both sides) and in the call, before the transition it causes.
+        A known ``connection_id`` is renegotiated, a new one replaces the side's connection.
+
+        Raises:
+            OfferRefused: this offer cannot be accepted; nothing has changed.
+        """
+
+    def perform(self, consult: Consult, effect: Effect, now_ms: int) -> None:
+        """Do what a transition asks for: after its commit, at once, in order.
+
+        Never blocks and never raises; safe to call twice with the same. ``now_ms`` is the
+        monotonic time of the transition. ``Release`` is performed by this package.
+        """
+
+    async def within(
+        self,
+        conn: AsyncConnection,
+        consult: Consult,
+        event: Event,
+        effects: tuple[Effect, ...],
+        at: datetime,
+    ) -> None:
+        """Take part in the transaction of a transition (called for every one).
+
+        ``consult`` is as after the transition. With ``Settle`` among the effects the record is
+        written here, so that it and the end are one. May be called again for the same
+        transition when a commit failed; must leave no trace outside ``conn``.
+        """
+
+    def summary(self, consult_id: str) -> Summary | None:
+        """What the consult came to so far; final after it was settled; None when unknown."""
+
+    def arrived(self, consult: Consult, party: Party, resumed: bool) -> None:
+        """A page of this side connected and has received its hello.
+
+        ``resumed``: the same page load was connected before, so its media connection may be
+        from before a restart: when there is none here any more, ask it to reconnect.
+        """
+
+
+@dataclass(frozen=True)
+class Physician:
+    """Who is signed in at a console."""
+
+    id: str
+    name: str
+    title: str
+    organization_id: str
+
+
+class Identities(Protocol):
+    """Who a connecting page is."""
+
+    async def patient(self, token: str) -> str | None:
+        """The consult a link's token opens now, None for any token that opens none."""
+
+    async def physician(self, environ: Mapping[str, Any]) -> Physician | None:
+        """Who the request's session cookie stands for; ``environ`` is WSGI-like, with the
+        request itself under ``aiohttp.request``.
+        """
+
+
+class Audit(Protocol):
+    """Where refused and remarkable accesses are noted."""
+
+    def __call__(self, kind: str, fields: Mapping[str, str]) -> None:
+        """Note it; never blocks. Fields hold ids, never names or tokens."""
