@@ -1,0 +1,202 @@
+"""Who may do what: physicians and their sessions, patients' links, billing systems' keys.
+
+Passwords are stored as argon2id (RFC 9106); session tokens, links and keys carry 256 random bits
+and are stored as SHA-256 only, so that a copy of the database opens nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server import tables
+from server.storage import Storage
+
+SCOPES = frozenset({"records", "consults"})
+_HASHER = PasswordHasher()
+_NOBODY = _HASHER.hash("nobody has this password")
+
+
+@dataclass(frozen=True, slots=True)
+class Physician:
+    """Somebody who signs in at the console."""
+
+    id: str
+    organization_id: str
+    name: str
+    title: str
+    department: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What a key allows."""
+
+    id: str
+    organization_id: str
+    scopes: frozenset[str]
+
+
+def now_at_ms() -> int:
+    """Wall time: epoch milliseconds, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id(prefix: str) -> str:
+    """``prefix`` and 100 random bits in lower-case letters and digits."""
+    alphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
+    return prefix + "_" + "".join(secrets.choice(alphabet) for _ in range(20))
+
+
+def new_token() -> str:
+    """A secret of 256 random bits, fit for a URL fragment and a header."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(token: str) -> str:
+    """What is stored of a secret that :func:`new_token` made."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Accounts:
+    """Accounts in SQL."""
+
+    def __init__(self, storage: Storage, *, session_s: int) -> None:
+        self._storage, self._session_s = storage, session_s
+        # argon2 takes 64 MiB and 50 ms of a core each time: no more at once than cores
+        self._hashing = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def hash_password(self, password: str) -> str:
+        """Hash with argon2id, off the event loop."""
+        async with self._hashing:
+            return await asyncio.to_thread(_HASHER.hash, password)
+
+    async def sign_in(self, username: str, password: str) -> tuple[Physician, str] | None:
+        """Check a password and open a session.
+
+        Returns:
+            The physician and the session token for the cookie, or None. An unknown name takes
+            as long as a wrong password.
+        """
+        async with self._storage.read() as connection:
+            query = select(tables.physicians).where(tables.physicians.c.username == username)
+            row = (await connection.execute(query)).mappings().first()
+        stored = row["password_hash"] if row else _NOBODY
+        async with self._hashing:
+            right = await asyncio.to_thread(_verify, stored, password)
+        if row is None or not right:
+            return None
+        token, now = new_token(), now_at_ms()
+        async with self._storage.write() as connection:
+            await connection.execute(
+                delete(tables.sessions).where(tables.sessions.c.expires_at < now)
+            )
+            await connection.execute(
+                insert(tables.sessions).values(
+                    token_hash=digest(token),
+                    physician_id=row["id"],
+                    created_at=now,
+                    expires_at=now + self._session_s * 1000,
+                )
+            )
+        return _physician(row), token
+
+    async def session(self, token: str) -> Physician | None:
+        """The physician of a session cookie, None when it is unknown or over."""
+        p, s = tables.physicians, tables.sessions
+        query = (
+            select(p)
+            .join(s, s.c.physician_id == p.c.id)
+            .where(s.c.token_hash == digest(token), s.c.expires_at > now_at_ms())
+        )
+        async with self._storage.read() as connection:
+            row = (await connection.execute(query)).mappings().first()
+        return _physician(row) if row else None
+
+    async def sign_out(self, token: str) -> None:
+        """End a session; unknown ones are ignored."""
+        async with self._storage.write() as connection:
+            await connection.execute(
+                delete(tables.sessions).where(tables.sessions.c.token_hash == digest(token))
+            )
+
+    async def physician(self, physician_id: str) -> Physician | None:
+        """By id."""
+        query = select(tables.physicians).where(tables.physicians.c.id == physician_id)
+        async with self._storage.read() as connection:
+            row = (await connection.execute(query)).mappings().first()
+        return _physician(row) if row else None
+
+    async def key(self, key: str) -> ApiKey | None:
+        """What this API key allows, None when it is unknown or revoked."""
+        k = tables.api_keys
+        query = select(k).where(k.c.key_hash == digest(key), k.c.revoked_at.is_(None))
+        async with self._storage.read() as connection:
+            row = (await connection.execute(query)).mappings().first()
+        if row is None:
+            return None
+        return ApiKey(row["id"], row["organization_id"], frozenset(row["scopes"].split()))
+
+    async def create_key(
+        self, connection: AsyncConnection, organization_id: str, name: str, scopes: Iterable[str]
+    ) -> str:
+        """Store a new key and return it: it is shown this once."""
+        key = "wz_" + new_token()
+        await connection.execute(
+            insert(tables.api_keys).values(
+                id=new_id("key"),
+                organization_id=organization_id,
+                name=name,
+                key_hash=digest(key),
+                scopes=" ".join(sorted(scopes)),
+                created_at=now_at_ms(),
+            )
+        )
+        return key
+
+    async def revoke_keys(self, connection: AsyncConnection, name: str) -> None:
+        """Revoke every key of this name."""
+        k = tables.api_keys
+        await connection.execute(
+            update(k)
+            .where(k.c.name == name, k.c.revoked_at.is_(None))
+            .values(revoked_at=now_at_ms())
+        )
+
+    async def audit(self, actor: str, action: str, consult_id: str | None, detail: str) -> None:
+        """Note who did what; ``actor`` is ``kind:id``, ``detail`` holds no name and no secret."""
+        async with self._storage.write() as connection:
+            await connection.execute(
+                insert(tables.audit).values(
+                    id=new_id("audit"),
+                    at=now_at_ms(),
+                    actor=actor[:80],
+                    action=action[:64],
+                    consult_id=consult_id,
+                    detail=detail[:400],
+                )
+            )
+
+
+def _verify(stored: str, password: str) -> bool:
+    try:
+        return _HASHER.verify(stored, password)
+    except (VerifyMismatchError, InvalidHashError):
+        return False
+
+
+def _physician(row: object) -> Physician:
+    get = row.__getitem__  # type: ignore[attr-defined]  # a RowMapping, whose values are Any
+    return Physician(
+        get("id"), get("organization_id"), get("name"), get("title"), get("department")
+    )

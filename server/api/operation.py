@@ -1,0 +1,72 @@
+"""One HTTP operation: how it is routed, checked and documented, in one place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from server.accounts import ApiKey
+from server.problems import Problem
+from server.services import SERVICES
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A row of a module's ``OPERATIONS``; :mod:`server.api.openapi` prints them.
+
+    ``scope`` is what an API key must carry, None where none is asked. ``answers`` maps each
+    status to what it means and the model of its body (None: no body).
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    answers: Mapping[int, tuple[str, type[BaseModel] | None]]
+    scope: str | None = None
+    body: type[BaseModel] | None = None
+    query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+async def authorized(request: web.Request, scope: str) -> ApiKey:
+    """The API key of a request (RFC 6750).
+
+    Raises:
+        Problem: 401 without a valid key, 403 when it lacks ``scope``, 429 too often.
+    """
+    services = request.app[SERVICES]
+    kind, _, key = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not 16 <= len(key) <= 128:
+        raise Problem(
+            401,
+            "key_missing",
+            "an API key is needed: Authorization: Bearer KEY",
+            WWW_Authenticate="Bearer",
+        )
+    found = await services.accounts.key(key)
+    if found is None:
+        raise Problem(
+            401,
+            "key_invalid",
+            "this API key is unknown or revoked",
+            WWW_Authenticate='Bearer error="invalid_token"',
+        )
+    wait_s = services.key_throttle.wait_s(found.id, time.monotonic())
+    if wait_s:
+        raise Problem(429, "too_many", "too many requests", Retry_After=str(int(wait_s) + 1))
+    if scope not in found.scopes:
+        await services.accounts.audit(f"key:{found.id}", "scope_refused", None, scope)
+        raise Problem(
+            403,
+            "scope_missing",
+            f"this API key lacks the scope {scope}",
+            WWW_Authenticate='Bearer error="insufficient_scope"',
+        )
+    return found

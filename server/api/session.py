@@ -1,0 +1,129 @@
+"""The physician's session: sign in, who am I, sign out."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.accounts import Physician
+from server.api.operation import Operation
+from server.problems import Problem, json_response, read_model
+from server.security import client_address, is_secure
+from server.services import SERVICES
+
+COOKIE = "wenzhen_session"
+SECURE_COOKIE = "__Host-wenzhen_session"  # RFC 6265bis §4.1.3.2: bound to host, path and HTTPS
+
+
+class SignIn(BaseModel):
+    """A physician's name and password."""
+
+    model_config = ConfigDict(extra="forbid")
+    username: str = Field(min_length=1, max_length=64)
+    password: str = Field(min_length=1, max_length=200)
+
+
+class SignedIn(BaseModel):
+    """Who is signed in."""
+
+    class Who(BaseModel):
+        """A physician."""
+
+        id: str
+        name: str
+        title: str
+
+    physician: Who
+
+
+def token_of(cookies: dict[str, str]) -> str | None:
+    """The session token among a request's cookies."""
+    return cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
+
+
+async def current(request: web.Request) -> Physician:
+    """The physician of the request's cookie.
+
+    Raises:
+        Problem: 401.
+    """
+    token = token_of(dict(request.cookies))
+    physician = await request.app[SERVICES].accounts.session(token) if token else None
+    if physician is None:
+        raise Problem(401, "signed_out", "nobody is signed in")
+    return physician
+
+
+async def sign_in(request: web.Request) -> web.Response:
+    """Check the password; too many tries from one address or for one name wait."""
+    services = request.app[SERVICES]
+    body = await read_model(request, SignIn)
+    trusted = services.settings.trusted_proxies
+    for name in (f"from {client_address(request, trusted)}", f"as {body.username}"):
+        wait_s = services.sign_in_throttle.wait_s(name, time.monotonic())
+        if wait_s:
+            raise Problem(
+                429,
+                "too_many_sign_ins",
+                "too many tries: wait a little",
+                Retry_After=str(int(wait_s) + 1),
+            )
+    signed_in = await services.accounts.sign_in(body.username, body.password)
+    if signed_in is None:
+        await services.accounts.audit("anonymous", "sign_in_refused", None, "")
+        raise Problem(401, "wrong_password", "this name or password is wrong")
+    physician, token = signed_in
+    await services.accounts.audit(f"physician:{physician.id}", "sign_in", None, "")
+    secure = is_secure(request, trusted)
+    response = web.Response(status=204)
+    response.set_cookie(
+        SECURE_COOKIE if secure else COOKIE,
+        token,
+        max_age=services.settings.session_s,
+        httponly=True,
+        secure=secure,
+        samesite="Strict",
+        path="/",
+    )
+    return response
+
+
+async def who(request: web.Request) -> web.Response:
+    """Who is signed in."""
+    physician = await current(request)
+    who = {"id": physician.id, "name": physician.name, "title": physician.title}
+    return json_response({"physician": who})
+
+
+async def sign_out(request: web.Request) -> web.Response:
+    """End the session."""
+    token = token_of(dict(request.cookies))
+    if token:
+        await request.app[SERVICES].accounts.sign_out(token)
+    response = web.Response(status=204)
+    for name in (COOKIE, SECURE_COOKIE):
+        response.del_cookie(name, path="/", secure=name == SECURE_COOKIE, samesite="Strict")
+    return response
+
+
+_PATH = "/api/v1/session"
+OPERATIONS = (
+    Operation(
+        "POST",
+        _PATH,
+        sign_in,
+        "Sign in at the console",
+        {204: ("signed in, cookie set", None), 401: ("wrong", None), 429: ("too often", None)},
+        body=SignIn,
+    ),
+    Operation(
+        "GET",
+        _PATH,
+        who,
+        "Who is signed in",
+        {200: ("signed in", SignedIn), 401: ("nobody", None)},
+    ),
+    Operation("DELETE", _PATH, sign_out, "Sign out", {204: ("signed out", None)}),
+)

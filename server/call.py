@@ -1,0 +1,218 @@
+"""One consult's room and meter, joined: what is carried is what is billed.
+
+The same method opens or closes the room's gate and tells the meter, in the same turn of the
+event loop and with the same `now_ms`. Nothing is carried that the meter does not count, but for
+the two seconds in which a vanished side is not yet known to be gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from media.room import Room
+from metering import meter as m
+from metering.meter import Meter, Reading
+from metering.rating import Charge, rate
+from metering.tariff import Tariff
+from metering.terms import EndCause, Mode, Side
+from server.clock import wall_ms
+from signaling.events import (
+    Disengage,
+    Effect,
+    Engage,
+    Event,
+    HoldMedia,
+    MediaStarted,
+    MediaStopped,
+    ResumeMedia,
+    SwitchMode,
+)
+from signaling.messages import MeterTick, Party, Pause
+
+PARTIES: Final[tuple[Party, Party]] = ("patient", "physician")
+_CARRIED: Final = {Mode.VOICE: ("audio",), Mode.VIDEO: ("audio", "video")}
+_DISENGAGED: Final = {
+    "hung_up": EndCause.PATIENT_HANGUP,
+    "left": EndCause.PATIENT_HANGUP,
+    "put_back": EndCause.TRANSFER,
+    "unanswered": EndCause.SETUP_FAILED,
+}
+
+Report = Callable[[str, Event], None]
+
+
+class Call:
+    """The live part of one consult. All methods run on the event loop and return at once.
+
+    `report` receives what happens to the media as facts for the consult's lifecycle; `changed`
+    is called when the reading of the meter may have started or stopped running.
+    """
+
+    def __init__(
+        self, consult_id: str, tariff: Tariff, epoch: int, report: Report,
+        changed: Callable[[Call], None],
+    ) -> None:  # fmt: skip
+        self.consult_id, self.tariff, self.epoch = consult_id, tariff, epoch
+        self.room: Room | None = None
+        self.meter: Meter | None = None
+        self.engaged = self.held = False
+        self.mode = Mode.VIDEO
+        self._flowing = dict.fromkeys(PARTIES, False)
+        self._report, self._changed = report, changed
+
+    # --- what the lifecycle asks for ---------------------------------------------------------
+
+    def perform(self, effect: Effect, now_ms: int) -> None:
+        """Open, hold, switch or close the gate, and tell the meter in the same moment."""
+        match effect:
+            case Engage(physician_id=physician_id, mode=mode):
+                self._engage(physician_id, Mode(mode), now_ms)
+            case HoldMedia():
+                self.held = True
+                self._step(m.Held(now_ms))
+            case ResumeMedia():
+                self.held = False
+                self._step(m.Resumed(now_ms))
+            case SwitchMode(mode=mode):
+                self.mode = Mode(mode)
+                self._step(m.ModeChanged(self.mode, now_ms))
+            case Disengage(cause=cause, party=party):
+                self.engaged = False
+                lost = (
+                    EndCause.MEDIA_LOST_PHYSICIAN
+                    if party == "physician"
+                    else EndCause.MEDIA_LOST_PATIENT
+                )
+                self._step(m.Disengaged(now_ms, _DISENGAGED.get(cause, lost)))
+            case _:
+                return
+        self.gate()
+        self.observe(now_ms)
+        self._changed(self)
+
+    def gate(self) -> None:
+        """Let the room carry what is billed now, and nothing else."""
+        if self.room is not None:
+            self.room.deliver(self.mode.value if self.engaged and not self.held else None)
+
+    def _engage(self, physician_id: str, mode: Mode, now_ms: int) -> None:
+        if self.meter is None:
+            opened = m.Opened(now_ms, wall_ms(), physician_id, mode, self.epoch)
+            self.meter = m.open_meter(opened)
+        self.mode, self.engaged, self.held = mode, True, False
+        for party in PARTIES:  # what flowed before the meter was there starts now for it
+            if self._flowing[party] and not self._metered(party):
+                self._step(m.FlowStarted(Side(party), now_ms))
+        self._step(m.PhysicianChanged(physician_id, now_ms))
+        self._step(m.ModeChanged(mode, now_ms))
+        self._step(m.Resumed(now_ms))
+        self._step(m.Engaged(now_ms))
+
+    # --- what the media report ----------------------------------------------------------------
+
+    def flow_started(self, participant_id: str, kind: str, at_ms: int) -> None:
+        """`media.room.RoomListener`: the first packet, or the first after a gap."""
+        self.observe(at_ms)
+
+    def flow_stopped(self, participant_id: str, kind: str, at_ms: int) -> None:
+        """`media.room.RoomListener`: no packet for 2 s; the last came at `at_ms`."""
+        self.observe(at_ms)
+
+    def connected(self, participant_id: str, connection_id: str, transport: str) -> None:
+        """`media.room.RoomListener`: the connection is up."""
+
+    def failed(self, participant_id: str, connection_id: str, code: str) -> None:
+        """`media.room.RoomListener`: the connection will not come up; the page tries again."""
+
+    def observe(self, now_ms: int) -> None:
+        """Bring the meter up to the last packets, and report sides that began or fell silent.
+
+        A side flows when it sends a kind that the mode carries: in a voice call, video alone
+        delivers nothing.
+        """
+        for party in PARTIES:
+            self._observe(party, now_ms)
+        self._step(m.Tick(now_ms))
+
+    def _observe(self, party: Party, now_ms: int) -> None:
+        on, last_ms = self._flow(party)
+        before = self._flowing[party]
+        if on and not before:
+            self._flowing[party] = True
+            self._step(m.FlowStarted(Side(party), now_ms))
+            self._report(self.consult_id, MediaStarted(party))
+        elif before and not on:
+            self._flowing[party] = False
+            stopped_ms = last_ms if last_ms is not None else now_ms
+            if self._metered(party):
+                self._step(m.FlowStopped(Side(party), stopped_ms))
+            self._report(self.consult_id, MediaStopped(party, stopped_ms))
+        elif on and last_ms is not None and self._metered(party):
+            self._step(m.FlowSeen(Side(party), last_ms))
+        if on != before:
+            self._changed(self)
+
+    def _flow(self, party: Party) -> tuple[bool, int | None]:
+        if self.room is None:
+            return False, None
+        reading = self.room.flow(party)
+        kinds = _CARRIED[self.mode]
+        on = [kind for kind in kinds if reading.on[kind]]
+        lasts = [last for kind in on or kinds if (last := reading.last_ms[kind]) is not None]
+        return bool(on), max(lasts, default=None)
+
+    def _metered(self, party: Party) -> bool:
+        if self.meter is None:
+            return False
+        latest = self.meter.latest
+        return latest.patient_flows if party == "patient" else latest.physician_flows
+
+    def _step(self, event: m.Event) -> None:
+        if self.meter is not None:
+            self.meter = m.step(self.meter, event)
+
+    # --- what it shows --------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether time is billed at this moment."""
+        return self.meter is not None and m.reading(self.meter).running
+
+    def reading(self) -> Reading | None:
+        """The meter's totals, None before the call was ever engaged."""
+        return m.reading(self.meter) if self.meter is not None else None
+
+    def charge(self, *, fault_ended: bool = False) -> Charge:
+        """What the consult has come to so far."""
+        seconds = self.reading()
+        return rate(self.tariff, seconds.seconds() if seconds else {}, fault_ended=fault_ended)
+
+    def tick(self) -> MeterTick | None:
+        """What both pages show of the meter; None before the call was ever engaged."""
+        reading = self.reading()
+        if reading is None:
+            return None
+        return MeterTick(
+            consult_id=self.consult_id,
+            voice_ms=reading.voice_ms,
+            video_ms=reading.video_ms,
+            charge_fen=self.charge().charge_fen,
+            currency=self.tariff.currency,
+            running=reading.running,
+            pause=self._pause(reading),
+        )
+
+    def _pause(self, reading: Reading) -> Pause | None:
+        if reading.running:
+            return None
+        if not self.engaged:
+            return "hung_up" if reading.stopped_by is not None else "both_silent"
+        if self.held:
+            return "held"
+        if self.meter is not None and self.meter.first_media_at_ms is None:
+            return "connecting"
+        silent = [party for party in PARTIES if not self._flowing[party]]
+        if len(silent) != 1:
+            return "both_silent"
+        return "patient_silent" if silent == ["patient"] else "physician_silent"

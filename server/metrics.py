@@ -1,0 +1,69 @@
+"""What `/metrics` shows, read from the live objects when it is asked for."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from server.services import Services
+
+
+class _Live(Collector):
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._people()
+        yield from self._packets()
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        yield CounterMetricFamily(
+            "wenzhen_cpu_seconds", "CPU time of the process", usage.ru_utime + usage.ru_stime
+        )
+
+    def _people(self) -> Iterator[Metric]:
+        services = self._services
+        states = GaugeMetricFamily(
+            "wenzhen_consults", "Consults that are not over, by state", labels=["state"]
+        )
+        for state, count in sorted(services.desk.counts().items()):
+            states.add_metric([state], count)
+        yield states
+        calls = services.calls
+        yield GaugeMetricFamily("wenzhen_calls", "Calls whose media is open", len(calls))
+        yield GaugeMetricFamily("wenzhen_calls_billing", "Calls billing now", calls.running())
+        yield CounterMetricFamily(
+            "wenzhen_checkpoint_failures",
+            "Meter checkpoints the database did not take",
+            calls.checkpoint_failures,
+        )
+        yield GaugeMetricFamily(
+            "wenzhen_loop_lag_seconds",
+            "How late the loop woke the ticker, worst of the last minute",
+            calls.worst_lag_ms() / 1000,
+        )
+
+    def _packets(self) -> Iterator[Metric]:
+        counters = self._services.media.counters
+        for name, means in (
+            ("received", "Datagrams received"),
+            ("forwarded", "RTP packets forwarded"),
+            ("stun", "STUN requests answered"),
+        ):
+            yield CounterMetricFamily(f"wenzhen_media_{name}", means, getattr(counters, name))
+        dropped = CounterMetricFamily(
+            "wenzhen_media_dropped", "Datagrams dropped, by reason", labels=["reason"]
+        )
+        for reason, count in sorted(counters.dropped.items()):
+            dropped.add_metric([reason], count)
+        yield dropped
+
+
+def registry_of(services: Services) -> CollectorRegistry:
+    """A registry that reads ``services`` at each scrape."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Live(services))
+    return registry

@@ -1,0 +1,32 @@
+"""What a running process consists of, as HTTP handlers reach it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from media.port import MediaPort
+from server.accounts import Accounts
+from server.calls import Calls
+from server.security import Throttle
+from server.settings import Settings
+from server.storage import Storage
+from signaling.desk import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Built by :mod:`server.app`, in this order; closed in the other."""
+
+    settings: Settings
+    storage: Storage
+    accounts: Accounts
+    media: MediaPort
+    calls: Calls
+    desk: Desk
+    sign_in_throttle: Throttle = field(default_factory=lambda: Throttle(burst=10, per_s=0.2))
+    key_throttle: Throttle = field(default_factory=lambda: Throttle(burst=400, per_s=100))
+
+
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

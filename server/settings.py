@@ -1,0 +1,206 @@
+"""Settings: one table, read from the command line and the environment.
+
+Every row of :data:`OPTIONS` is an option ``--name`` and a variable ``WENZHEN_NAME``; the command
+line wins. `docs/operations.md` lists all of them, which a test checks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from server.errors import SettingsError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise ValueError("a port is 0 to 65535")
+    return port
+
+
+def _seconds(text: str) -> int:
+    seconds = int(text)
+    if not 1 <= seconds <= 30 * 24 * 3600:
+        raise ValueError("seconds: 1 to 2592000")
+    return seconds
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in {"1", "0", "true", "false", "yes", "no", "on", "off"}:
+        raise ValueError("on or off")
+    return text.lower() in {"1", "true", "yes", "on"}
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    return tuple(str(ipaddress.ip_address(part.strip())) for part in text.split(",") if part)
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part)
+
+
+def _log_format(text: str) -> str:
+    if text not in {"json", "text"}:
+        raise ValueError("json or text")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting: its name in :class:`Settings`, how to read it, and what it does."""
+
+    name: str
+    cast: Callable[[str], Any]
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """As on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """As in the environment."""
+        return "WENZHEN_" + self.name.upper()
+
+
+OPTIONS: Final = (
+    Option("demo", _switch, "create a demo clinic at the first start and write demo.json"),
+    Option("host", str, "address the pages and the API are served at"),
+    Option("port", _port, "port of the pages and the API; 0 takes a free one"),
+    Option("media_host", str, "address of the media port; the host above when empty"),
+    Option("media_port", _port, "UDP and TCP port of all calls; 0 takes a free one"),
+    Option("media_udp", _switch, "offer UDP to browsers"),
+    Option("media_tcp", _switch, "offer TCP to browsers, for networks without UDP"),
+    Option("advertise", _addresses, "addresses browsers reach the media port at, comma separated"),
+    Option("data_dir", Path, "folder of the database and of demo.json"),
+    Option(
+        "database_url", str, "postgresql://… or sqlite:///…; SQLite in the data folder if empty"
+    ),
+    Option("redis_url", str, "reserved for several nodes: one node needs and uses none"),
+    Option("base_url", str, "public address of the pages, as in https://clinic.example"),
+    Option("tls_cert", str, "certificate chain (PEM); cameras need HTTPS off localhost"),
+    Option("tls_key", str, "private key of the certificate (PEM)"),
+    Option("trusted_proxies", _networks, "networks whose X-Forwarded-For and -Proto are believed"),
+    Option("log_format", _log_format, "json, or text for people"),
+    Option("session_s", _seconds, "how long a physician stays signed in, seconds"),
+    Option("drain_s", _seconds, "how long SIGTERM waits for running calls, seconds"),
+    Option("offered_s", _seconds, "a patient called and not answering returns to the queue after"),
+    Option("connecting_s", _seconds, "media must flow both ways within"),
+    Option("interrupted_s", _seconds, "an interrupted call frees its physician after"),
+    Option("reopen_s", _seconds, "an interrupted consult may be re-opened for"),
+    Option("hung_up_s", _seconds, "a patient who hung up may return for"),
+    Option("offline_s", _seconds, "a waiting patient's page is called offline after"),
+    Option("dropped_s", _seconds, "a waiting patient who stays away loses the place after"),
+    Option("longest_call_s", _seconds, "the longest call"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the process was told. Build it with :meth:`from_args` or :meth:`from_env`."""
+
+    demo: bool = False
+    host: str = "127.0.0.1"
+    port: int = 8080
+    media_host: str = ""
+    media_port: int = 8081
+    media_udp: bool = True
+    media_tcp: bool = True
+    advertise: tuple[str, ...] = ()
+    data_dir: Path = field(default_factory=lambda: Path("data"))
+    database_url: str = ""
+    redis_url: str = ""
+    base_url: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    trusted_proxies: tuple[Network, ...] = ()
+    log_format: str = "text"
+    session_s: int = 12 * 3600
+    drain_s: int = 30
+    offered_s: int = 45
+    connecting_s: int = 30
+    interrupted_s: int = 120
+    reopen_s: int = 15 * 60
+    hung_up_s: int = 60
+    offline_s: int = 30
+    dropped_s: int = 10 * 60
+    longest_call_s: int = 60 * 60
+
+    def __post_init__(self) -> None:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise SettingsError("--tls-cert", "needs --tls-key, and the other way round")
+        for name in ("tls_cert", "tls_key"):
+            path = getattr(self, name)
+            if path and not Path(path).is_file():
+                raise SettingsError(f"--{name.replace('_', '-')}", f"{path} is not a file")
+        if self.base_url and not self.base_url.startswith(("https://", "http://")):
+            raise SettingsError("--base-url", "starts with https:// or http://")
+        if not (self.media_udp or self.media_tcp):
+            raise SettingsError("--media-udp", "UDP and TCP cannot both be off")
+
+    @property
+    def sql_url(self) -> str:
+        """Where the database is: ``database_url``, or SQLite in the data folder."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute()}/wenzhen.sqlite3"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read ``WENZHEN_*``; what is not there keeps its default.
+
+        Raises:
+            SettingsError: a variable cannot be read; names it.
+        """
+        return cls(**_read(environ, {}))
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+        """Read the options that :func:`add_options` declared, then the environment.
+
+        Raises:
+            SettingsError: as :meth:`from_env`.
+        """
+        given = {o.name: value for o in OPTIONS if (value := getattr(args, o.name)) is not None}
+        return cls(**_read(environ, given))
+
+
+def _read(environ: Mapping[str, str], given: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        name = option.flag if option.name in given else option.variable
+        text = given.get(option.name, environ.get(option.variable))
+        if text is None:
+            continue
+        try:
+            values[option.name] = option.cast(text)
+        except ValueError as error:
+            raise SettingsError(name, f"{text!r} cannot be used: {error}") from error
+    return values
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare every setting as an option of ``parser``, with its default in the help."""
+    defaults = {f.name: getattr(Settings(), f.name) for f in fields(Settings)}
+    for option in OPTIONS:
+        switch = {"nargs": "?", "const": "on"} if option.cast is _switch else {}
+        default = defaults[option.name]
+        parser.add_argument(
+            option.flag,
+            metavar=option.name.upper(),
+            help=f"{option.help} (default: {default if default != () else 'none'})",
+            **switch,
+        )
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Settings of ``wenzhen serve ARGV``, for tests and embedding."""
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    return Settings.from_args(parser.parse_args(argv), environ)

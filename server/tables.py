@@ -1,0 +1,64 @@
+"""Tables of this package. Times are epoch milliseconds, UTC."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("channel", String(32), nullable=False),
+    Column("department", String(200), nullable=False),
+    Column("tariff", Text, nullable=False),  # JSON, metering.tariff.Tariff
+    Column("created_at", BigInteger, nullable=False),
+)
+
+physicians = Table(
+    "physicians",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("username", String(64), nullable=False, unique=True),
+    Column("password_hash", String(200), nullable=False),  # argon2id, RFC 9106
+    Column("name", String(100), nullable=False),
+    Column("title", String(100), nullable=False),
+    Column("department", String(200), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),  # SHA-256 of the cookie
+    Column("physician_id", ForeignKey("physicians.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("key_hash", String(64), nullable=False, unique=True),  # SHA-256 of the key
+    Column("scopes", String(200), nullable=False),  # separated by spaces
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(80), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("consult_id", String(48)),
+    Column("detail", String(400), nullable=False),
+    Index("audit_by_consult", "consult_id", "at"),
+)
