@@ -77,6 +77,11 @@ class ReceiveTracker:
         self._transit = transit
         return True
 
+    @property
+    def has_gap(self) -> bool:
+        """Whether packets are missing that can still be asked for."""
+        return bool(self._missing)
+
     def is_missing(self, sequence: int) -> bool:
         """Whether a retransmission of `sequence` repairs a gap."""
         return sequence in self._missing

@@ -13,7 +13,7 @@ retransmission is the stored packet itself.
 from dataclasses import dataclass
 from typing import Final
 
-from media.rtp import ExtensionMap, starts_vp8_keyframe, wrap_rtx, write_header
+from media.rtp import ExtensionMap, payload_bytes, starts_vp8_keyframe, wrap_rtx, write_header
 
 HISTORY_PACKETS: Final = 512
 """Two seconds of video at 2.5 Mbit/s. A power of two: slots are found with a mask."""
@@ -179,7 +179,7 @@ class Forwarder:
         stream = self.stream
         if self.waiting or stream.rtx_ssrc is None or stream.rtx_payload_type is None:
             return False
-        if length - header >= 2:
+        if payload_bytes(data, length, header) >= 2:
             original = (data[header] << 8 | data[header + 1]) + self._sequence_offset & 0xFFFF
             data[header : header + 2] = original.to_bytes(2, "big")
         _, timestamp, _ = fields

@@ -9,9 +9,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-MID_URI: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
-ABS_SEND_TIME_URI: Final = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
-AUDIO_LEVEL_URI: Final = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+from media.sdp import ABS_SEND_TIME_URI, MID_URI
 
 FIXED_HEADER_BYTES: Final = 12
 ONE_BYTE_PROFILE: Final = 0xBEDE

@@ -1,0 +1,295 @@
+"""One participant's transport: ICE, DTLS-SRTP, and what goes in and out through it.
+
+Nothing here waits or owns a task: datagrams come from the port, time from its tick.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from media.counters import MediaCounters
+from media.dtls import DtlsTransport, PacketBuffer, SrtpContext
+from media.errors import HandshakeFailed, OfferRejected
+from media.flow import Flow
+from media.ice import Address, IceCredentials, IceLite, IceResult
+from media.inbound import Inbound
+from media.sdp import Candidate, Offer, answer
+from media.tracks import IncomingTrack, Subscription
+
+CONNECT_DEADLINE_MS: Final = 30_000
+"""From the offer until DTLS is complete."""
+
+
+class Path(Protocol):
+    """One validated address of the peer, over UDP or TCP."""
+
+    transport: str
+
+    def send(self, data: bytes | memoryview) -> None:
+        """Send one datagram; drop it if it cannot be sent at once."""
+
+
+class Owner(Protocol):
+    """What the room learns from its endpoints."""
+
+    def endpoint_connected(self, endpoint: "Endpoint") -> None:
+        """DTLS is complete and an address selected. Called once."""
+
+    def endpoint_failed(self, endpoint: "Endpoint", code: str) -> None:
+        """The connection is of no use any more. Called once; nothing follows."""
+
+    def flow_began(self, participant_id: str, track: IncomingTrack) -> None:
+        """The first packet of a flow came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Whose connection it is."""
+
+    participant_id: str
+    connection_id: str
+
+
+class Endpoint:
+    """One connection of a participant, from its first offer until it is closed or replaced.
+
+    Attributes:
+        transport: "udp" or "tcp" once an address is selected, before that empty.
+        subscriptions: What the participant gets, by mid.
+        receive_rtp: Takes an SRTP packet from a validated address (`Inbound.receive_rtp`).
+        receive_rtcp: Takes an SRTCP packet from a validated address.
+    """
+
+    __slots__ = (
+        "_cname",
+        "_counters",
+        "_created_ms",
+        "_dtls",
+        "_ice",
+        "_is_over",
+        "_is_told",
+        "_local",
+        "_offer",
+        "_owner",
+        "_paths",
+        "_session_id",
+        "_session_version",
+        "_srtp",
+        "_transmit",
+        "inbound",
+        "names",
+        "receive_rtcp",
+        "receive_rtp",
+        "subscriptions",
+        "transport",
+    )
+
+    def __init__(
+        self, owner: Owner, names: Names, offer: Offer, counters: MediaCounters, now_ms: int
+    ) -> None:
+        self.names = names
+        self.transport = ""
+        self.subscriptions: dict[str, Subscription] = {}
+        self.inbound = Inbound(
+            names.participant_id,
+            counters,
+            self.send_rtcp,
+            lambda track: owner.flow_began(names.participant_id, track),
+        )
+        self.receive_rtp = self.inbound.receive_rtp
+        self.receive_rtcp = self.inbound.receive_rtcp
+        self._owner = owner
+        self._counters = counters
+        self._offer = offer
+        self._local = _new_credentials()
+        self._ice = IceLite(self._local, offer.ice_ufrag)
+        self._dtls = DtlsTransport(offer.fingerprints)
+        self._srtp: SrtpContext | None = None  # to send
+        self._paths: dict[Address, Path] = {}
+        self._transmit: Callable[[bytes | memoryview], None] | None = None
+        self._session_id = secrets.randbits(62)
+        self._session_version = 0
+        self._cname = secrets.token_hex(8)
+        self._created_ms = now_ms
+        self._is_told = False
+        self._is_over = False
+
+    # Negotiation --------------------------------------------------------------------------------
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether media can go: DTLS is complete and the connection not over."""
+        return self._srtp is not None and not self._is_over
+
+    @property
+    def local_ufrags(self) -> tuple[str, ...]:
+        """By these the port finds the endpoint. Read again after `negotiate` and `receive_stun`."""
+        return self._ice.local_ufrags
+
+    def negotiate(self, offer: Offer, flows: Mapping[str, Flow]) -> None:
+        """Take an offer: the first, a renegotiation, or an ICE restart (RFC 8839 §4.4.1.1.1).
+
+        Args:
+            flows: The participant's flows by kind, which packets of the offered tracks keep going.
+        Raises:
+            OfferRejected: it names another certificate; that needs a new connection.
+        """
+        if set(offer.fingerprints) != set(self._offer.fingerprints):
+            raise OfferRejected("fingerprint_changed")
+        if (offer.ice_ufrag, offer.ice_pwd) != (self._offer.ice_ufrag, self._offer.ice_pwd):
+            self._local = _new_credentials()
+            self._ice.restart(self._local, offer.ice_ufrag)
+        self._offer = offer
+        self._session_version += 1
+        self.inbound.configure(offer, flows)
+        self._subscribe(offer)
+
+    def _subscribe(self, offer: Offer) -> None:
+        subscriptions: dict[str, Subscription] = {}
+        for kind in ("audio", "video"):
+            sections = [
+                s
+                for s in offer.sections
+                if s.kind == kind and s.codec and s.direction in ("sendrecv", "recvonly")
+            ]
+            for position, section in enumerate(sections):
+                known = self.subscriptions.get(section.mid)
+                if known is None or not known.fits(section):
+                    known = Subscription(self, section, self._cname, position)
+                subscriptions[section.mid] = known
+        self.subscriptions = subscriptions
+        self.inbound.subscriptions = {s.stream.ssrc: s for s in subscriptions.values()}
+
+    def answer(self, candidates: Sequence[Candidate]) -> str:
+        """The answer to the offer that was negotiated last."""
+        return answer(
+            self._offer,
+            session_id=self._session_id,
+            session_version=self._session_version,
+            ice_ufrag=self._local.ufrag,
+            ice_pwd=self._local.pwd,
+            fingerprint=self._dtls.fingerprint,
+            candidates=candidates,
+            tracks=[s.described() for s in self.subscriptions.values()],
+        )
+
+    # Transport ----------------------------------------------------------------------------------
+
+    def receive_stun(self, data: bytes, path: Path, source: Address, now_ms: int) -> IceResult:
+        """Take a STUN datagram that came over `path` from `source`.
+
+        The caller routes `result.validated` here and forgets `result.forget`.
+        """
+        result = self._ice.handle(data, source, now_ms)
+        if result.reply is not None:
+            self._counters.stun += 1
+            path.send(result.reply)
+        if result.validated is not None:
+            self._paths[source] = path
+            if source == self._ice.selected:
+                self._select(path)
+        for address in result.forget:
+            self._paths.pop(address, None)
+        return result
+
+    def _select(self, path: Path) -> None:
+        self._transmit = path.send
+        self.transport = path.transport
+        self._tell_connected()
+
+    def lose_path(self, address: Address) -> None:
+        """The address is of no use any more: its connection ended or consent is lost."""
+        path = self._paths.pop(address, None)
+        if path is not None and self._transmit == path.send:
+            self._transmit = None
+
+    def receive_dtls(self, data: bytes, path: Path, now_ms: int) -> None:
+        """Take a DTLS datagram that came over `path` from a validated address."""
+        if self._is_over:
+            return
+        try:
+            outgoing = self._dtls.receive(data, now_ms)
+        except HandshakeFailed as failure:
+            self._fail(failure)
+            return
+        transmit = self._transmit or path.send
+        for datagram in outgoing:
+            transmit(datagram)
+        if self._srtp is None and self._dtls.is_connected:
+            self._counters.handshakes += 1
+            self._srtp = self._dtls.srtp_out
+            self.inbound.srtp = self._dtls.srtp_in
+            self._tell_connected()
+        elif self._dtls.is_closed:
+            self._end("closed_by_peer")
+
+    def _tell_connected(self) -> None:
+        if not self._is_told and self._srtp is not None and self._transmit is not None:
+            self._is_told = True
+            self._owner.endpoint_connected(self)
+
+    def _fail(self, failure: HandshakeFailed) -> None:
+        self._counters.dtls_failures += 1
+        self._end(failure.code)
+
+    def _end(self, code: str) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self.inbound.srtp = None
+            self._owner.endpoint_failed(self, code)
+
+    def send_rtp(self, packet: PacketBuffer, length: int) -> None:
+        """Encrypt in place and send the first `length` bytes of `packet`."""
+        transmit = self._transmit
+        if transmit is not None and self._srtp is not None:
+            length = self._srtp.protect(packet, length)
+            if length:
+                transmit(packet.view[:length])
+
+    def send_rtcp(self, data: bytes) -> None:
+        """Encrypt and send a compound packet."""
+        transmit = self._transmit
+        if transmit is not None and self._srtp is not None:
+            data = self._srtp.protect_rtcp(data)
+            if data:
+                transmit(data)
+
+    def tick(self, now_ms: int) -> tuple[Address, ...]:
+        """Each 100 ms: retransmissions, reports, consent. Returns addresses to forget."""
+        if self._is_over:
+            return ()
+        try:
+            outgoing = self._dtls.tick(now_ms)
+        except HandshakeFailed as failure:
+            self._fail(failure)
+            return ()
+        for datagram in outgoing:
+            if self._transmit is not None:
+                self._transmit(datagram)
+        if not self.is_connected and now_ms - self._created_ms > CONNECT_DEADLINE_MS:
+            self._end("connect_timeout")
+            return ()
+        self.inbound.tick(now_ms)
+        for subscription in self.subscriptions.values():
+            subscription.tick()
+        expired = self._ice.expire(now_ms)
+        for address in expired:
+            self.lose_path(address)
+        return expired
+
+    def close(self) -> tuple[Address, ...]:
+        """Tell the peer, and neither send nor take anything more. Returns addresses to forget."""
+        self._is_over = True
+        self.inbound.srtp = None
+        for datagram in self._dtls.close():
+            if self._transmit is not None:
+                self._transmit(datagram)
+        self._transmit = None
+        addresses = tuple(self._paths)
+        self._paths.clear()
+        return addresses
+
+
+def _new_credentials() -> IceCredentials:
+    return IceCredentials.generate(secrets.token_bytes(24))

@@ -1,0 +1,307 @@
+"""What arrives from one participant: packets to their receivers, feedback to where it belongs.
+
+The hot path of the server is `receive_rtp`: it copies nothing but what the history keeps.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from media import rtcp
+from media.counters import MediaCounters
+from media.dtls import PacketBuffer, SrtpContext
+from media.feedback import Estimates
+from media.flow import Flow
+from media.rtp import extension_value, header_bytes, payload_bytes, read_header, unwrap_rtx
+from media.sdp import MID_URI, Offer, Section
+from media.tracks import IncomingTrack, Source, Subscription
+
+REPORT_INTERVAL_MS: Final = 1_000
+NACK_SPACING_MS: Final = 20
+REMB_SPACING_MS: Final = 50
+MAX_SOURCES: Final = 32
+"""SSRCs that one connection may use; more are dropped."""
+
+
+class Inbound:
+    """The receiving side of one endpoint.
+
+    Attributes:
+        srtp: Its keys; None until DTLS is complete, and again when the connection is over.
+        tracks: What the participant sends, by mid.
+        subscriptions: What it gets, by the SSRC that it knows: its feedback names that.
+    """
+
+    __slots__ = (
+        "_cname",
+        "_counters",
+        "_estimates",
+        "_flow_began",
+        "_nacked_ms",
+        "_participant_id",
+        "_remb_bps",
+        "_remb_ms",
+        "_reported_ms",
+        "_scratch",
+        "_send_rtcp",
+        "_sources",
+        "_ssrc",
+        "srtp",
+        "subscriptions",
+        "tracks",
+    )
+
+    def __init__(
+        self,
+        participant_id: str,
+        counters: MediaCounters,
+        send_rtcp: Callable[[bytes], None],
+        flow_began: Callable[[IncomingTrack], None],
+    ) -> None:
+        """`flow_began` is called with the first packet of a flow, before that is forwarded."""
+        self.srtp: SrtpContext | None = None
+        self.tracks: dict[str, IncomingTrack] = {}
+        self.subscriptions: dict[int, Subscription] = {}
+        self._participant_id = participant_id
+        self._counters = counters
+        self._send_rtcp = send_rtcp
+        self._flow_began = flow_began
+        self._scratch = PacketBuffer()
+        self._sources: dict[int, Source] = {}
+        self._ssrc = secrets.randbelow(0xFFFFFFFF) + 1
+        self._cname = secrets.token_hex(8)
+        self._estimates = Estimates()
+        self._reported_ms = 0
+        self._nacked_ms = 0
+        self._remb_ms = 0
+        self._remb_bps: int | None = None
+
+    def configure(self, offer: Offer, flows: Mapping[str, Flow]) -> None:
+        """Take the tracks that an offer names; those that it still names go on."""
+        tracks: dict[str, IncomingTrack] = {}
+        for section in offer.sections:
+            codec = section.codec
+            if codec is None or section.kind not in flows:
+                continue
+            if section.direction in ("sendrecv", "sendonly"):
+                track = self.tracks.get(section.mid)
+                if track is None or not track.fits(section):
+                    track = IncomingTrack(section, codec, flows[section.kind], self)
+                tracks[section.mid] = track
+        self.tracks = tracks
+        self._sources = {s: x for s, x in self._sources.items() if x.track in tracks.values()}
+        for section in offer.sections:
+            if section.mid in tracks:
+                self._name_sources(section, tracks[section.mid])
+
+    def _name_sources(self, section: Section, track: IncomingTrack) -> None:
+        repairs = set(section.rtx_ssrcs.values())
+        for ssrc in (*section.ssrcs, *repairs):
+            if ssrc not in self._sources and len(self._sources) < MAX_SOURCES:
+                self._sources[ssrc] = Source(ssrc, track, is_rtx=ssrc in repairs)
+
+    def receive_rtp(self, packet: PacketBuffer, length: int, now_ms: int) -> None:
+        """Take an SRTP packet from a validated address; `packet` may be overwritten."""
+        srtp = self.srtp
+        if srtp is None:
+            self._counters.drop("not_connected")
+            return
+        length = srtp.unprotect(packet, length)
+        if not length:
+            self._counters.drop("srtp")
+            return
+        data = packet.data
+        fields = read_header(data, 2)
+        source = self._sources.get(fields[2]) or self._learn(data, length, fields[2])
+        if source is None:
+            self._counters.drop("unknown_source")
+            return
+        header = header_bytes(data, length)
+        track = source.track
+        if data[1] & 0x7F != track.codec.payload_type or not header:
+            self._receive_other(packet, length, header, source, now_ms)
+            return
+        if not source.tracker.accept(fields[0], fields[1], now_ms):
+            self._counters.drop("late")
+            return
+        if payload_bytes(data, length, header):
+            flow = track.flow
+            flow.last_ms = now_ms
+            if not flow.on:
+                flow.arrived(now_ms)
+                self._flow_began(track)
+        if track.current is not source:
+            track.switch(source)
+            self.request_keyframes(now_ms)
+        if source.tracker.has_gap and now_ms - self._nacked_ms >= NACK_SPACING_MS:
+            self._request_missing(now_ms)
+        if track.outputs:
+            self._forward(track.outputs, packet, length, header, fields, now_ms)
+
+    def _forward(
+        self,
+        outputs: tuple[Subscription, ...],
+        packet: PacketBuffer,
+        length: int,
+        header: int,
+        fields: tuple[int, int, int],
+        now_ms: int,
+    ) -> None:
+        for output in outputs[1:]:  # all but the first work on a copy, as packets change in place
+            copy = self._scratch
+            copy.view[:length] = packet.view[:length]
+            if output.forwarder.forward(copy.data, length, header, fields, now_ms):
+                output.receiver.send_rtp(copy, length)
+                self._counters.forwarded += 1
+        output = outputs[0]
+        if output.forwarder.forward(packet.data, length, header, fields, now_ms):
+            output.receiver.send_rtp(packet, length)
+            self._counters.forwarded += 1
+
+    def _receive_other(
+        self, packet: PacketBuffer, length: int, header: int, source: Source, now_ms: int
+    ) -> None:
+        """Take a packet that is not of the track's payload type."""
+        track = source.track
+        if not header or packet.data[1] & 0x7F != track.codec.rtx_payload_type:
+            self._counters.drop("payload_type")
+        elif track.current is not None and track.current is not source:
+            self._receive_rtx(packet, length, header, track.current, now_ms)
+
+    def _receive_rtx(
+        self, packet: PacketBuffer, length: int, header: int, media: Source, now_ms: int
+    ) -> None:
+        """Use a retransmission where it repairs a gap; else it is a probe, passed on as such."""
+        data, track = packet.data, media.track
+        original = data[header] << 8 | data[header + 1] if length >= header + 2 else 0
+        if payload_bytes(data, length, header) > 2 and media.tracker.is_missing(original):
+            length = unwrap_rtx(data, length, header, track.codec.payload_type, media.ssrc)
+            fields = read_header(data, 2)
+            if media.tracker.accept(fields[0], fields[1], now_ms) and track.outputs:
+                self._forward(track.outputs, packet, length, header, fields, now_ms)
+            return
+        fields = read_header(data, 2)
+        for output in track.outputs:
+            copy = self._scratch
+            copy.view[:length] = packet.view[:length]
+            if output.forwarder.forward_probe(copy.data, length, header, fields):
+                output.receiver.send_rtp(copy, length)
+
+    def _learn(self, data: bytearray, length: int, ssrc: int) -> Source | None:
+        """Find the track of an SSRC that the offer did not name (RFC 8843 §9.2): mid, else type."""
+        if len(self._sources) >= MAX_SOURCES:
+            return None
+        payload_type = data[1] & 0x7F
+        for track in self.tracks.values():
+            mid = extension_value(data, length, track.extensions.get(MID_URI, 0))
+            if mid is not None and mid.decode("ascii", "replace") != track.mid:
+                continue
+            if payload_type in (track.codec.payload_type, track.codec.rtx_payload_type):
+                is_rtx = payload_type != track.codec.payload_type
+                source = self._sources[ssrc] = Source(ssrc, track, is_rtx)
+                return source
+        return None
+
+    def receive_rtcp(self, data: bytes, now_ms: int) -> None:
+        """Take an SRTCP packet from a validated address."""
+        if self.srtp is None:
+            self._counters.drop("not_connected")
+            return
+        plain = self.srtp.unprotect_rtcp(data)
+        if not plain:
+            self._counters.drop("srtcp")
+            return
+        for packet in rtcp.parse(plain):
+            if isinstance(packet, rtcp.Remb):
+                self._receive_estimate(packet.bitrate_bps, now_ms)
+                continue
+            if isinstance(packet, rtcp.SenderReport):
+                self._receive_report(packet, now_ms)
+                continue
+            subscription = self.subscriptions.get(packet.ssrc)
+            if subscription is None or not subscription.active:
+                continue
+            if isinstance(packet, rtcp.Nack):
+                self._counters.retransmitted += subscription.resend(
+                    packet.sequences, self._scratch, now_ms
+                )
+            elif isinstance(packet, rtcp.KeyframeRequest) and subscription.track is not None:
+                subscription.track.want_keyframe()
+                subscription.track.sender.request_keyframes(now_ms)
+
+    def _receive_report(self, report: rtcp.SenderReport, now_ms: int) -> None:
+        source = self._sources.get(report.ssrc)
+        if source is None:
+            return
+        source.tracker.sender_reported(report.ntp, now_ms)
+        if source.track.current is source:
+            for output in source.track.outputs:
+                output.pass_report(report)
+
+    def _receive_estimate(self, bitrate_bps: int, now_ms: int) -> None:
+        """Share what this participant can receive among those who send it video."""
+        active = [s for s in self.subscriptions.values() if s.active]
+        senders = {s.track.sender for s in active if s.track is not None and s.kind == "video"}
+        for sender in senders:
+            sender.limit(self._participant_id, bitrate_bps // len(senders), now_ms)
+
+    # What receivers ask of this participant -----------------------------------------------------
+
+    def limit(self, receiver_id: str, bitrate_bps: int, now_ms: int) -> None:
+        """Keep a receiver's estimate, and pass the least of all on."""
+        self._estimates.put(receiver_id, bitrate_bps, now_ms)
+        lowest = self._estimates.lowest_bps(now_ms)
+        if lowest != self._remb_bps and now_ms - self._remb_ms >= REMB_SPACING_MS:
+            self._send_rtcp(rtcp.receiver_report(self._ssrc, ()) + self._remb(now_ms))
+
+    def _remb(self, now_ms: int) -> bytes:
+        """A REMB with the least estimate; empty without any."""
+        self._remb_bps = lowest = self._estimates.lowest_bps(now_ms)
+        ssrcs = [t.current.ssrc for t in self.tracks.values() if t.current is not None]
+        if lowest is None or not ssrcs:
+            return b""
+        self._remb_ms = now_ms
+        return rtcp.remb(self._ssrc, lowest, ssrcs)
+
+    def request_keyframes(self, now_ms: int) -> None:
+        """Ask for the keyframes that are wanted and may be asked for now."""
+        for track in self.tracks.values():
+            source = track.current
+            if source is not None and track.keyframes.due(now_ms):
+                self._send_rtcp(
+                    rtcp.receiver_report(self._ssrc, ())
+                    + rtcp.picture_loss(self._ssrc, source.ssrc)
+                )
+
+    def _request_missing(self, now_ms: int) -> None:
+        """Ask for what is missing, in the tracks whose sender can send again."""
+        self._nacked_ms = now_ms
+        for track in self.tracks.values():
+            source = track.current
+            if source is None or not track.nacks:
+                continue
+            due = source.tracker.due_nacks(now_ms)
+            if due:
+                self._send_rtcp(
+                    rtcp.receiver_report(self._ssrc, ()) + rtcp.nack(self._ssrc, source.ssrc, due)
+                )
+
+    def tick(self, now_ms: int) -> None:
+        """Each 100 ms: what is missing, wanted keyframes, and each second the report."""
+        if self.srtp is None:
+            return
+        self._request_missing(now_ms)
+        self.request_keyframes(now_ms)
+        if now_ms - self._reported_ms >= REPORT_INTERVAL_MS:
+            self._reported_ms = now_ms
+            self._report(now_ms)
+
+    def _report(self, now_ms: int) -> None:
+        sources = (t.current for t in self.tracks.values())
+        reports = (s.tracker.report(now_ms) for s in sources if s is not None)
+        blocks = [block for block in reports if block is not None]
+        self._send_rtcp(
+            rtcp.receiver_report(self._ssrc, blocks)
+            + rtcp.source_description(self._ssrc, self._cname)
+            + self._remb(now_ms)
+        )

@@ -1,0 +1,361 @@
+"""The UDP and the TCP socket of all calls, and who each datagram is for (RFC 7983).
+
+Only addresses that passed a signed STUN check reach DTLS and SRTP. Everything else costs one
+dictionary look-up and a count.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from media.counters import MediaCounters
+from media.dtls import MAX_DATAGRAM_BYTES, PacketBuffer
+from media.endpoint import Endpoint
+from media.errors import PortUnavailable
+from media.ice import Address, username_ufrag
+from media.room import Room, RoomListener
+from media.sdp import Candidate
+from media.tcp import TcpConnection, TcpLimits
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.1
+MAX_BATCH: Final = 64
+_SOCKET_BUFFER_BYTES: Final = 4 << 20
+_BIND_ATTEMPTS: Final = 16
+_UDP_PRIORITY: Final = 2_130_706_431  # RFC 8445 §5.1.2.1: host, component 1
+_TCP_PRIORITY: Final = 1_671_430_143  # RFC 6544 §4.2: below UDP, passive
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSettings:
+    """How the media port is opened.
+
+    Attributes:
+        host: Address to bind, IPv4 or IPv6; "::" takes both.
+        port: Number for UDP and TCP alike; 0 takes a free one.
+        advertise: The addresses that participants reach the server by, best first.
+        max_tcp_connections: In total, and `max_tcp_per_address` from one address.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    advertise: tuple[str, ...] = ("127.0.0.1",)
+    udp: bool = True
+    tcp: bool = True
+    max_tcp_connections: int = 1_000
+    max_tcp_per_address: int = 100
+
+
+class UdpPath:
+    """One validated UDP address."""
+
+    __slots__ = ("_counters", "_raw", "_sendto", "address", "endpoint", "transport")
+
+    def __init__(self, udp: socket.socket, raw: tuple[str, int], counters: MediaCounters) -> None:
+        """`raw` is the address as the socket gives it."""
+        self.transport = "udp"
+        self.address: Address = ("udp", raw[0], raw[1])
+        self.endpoint: Endpoint | None = None
+        self._sendto = udp.sendto
+        self._raw = raw
+        self._counters = counters
+
+    def send(self, data: bytes | memoryview) -> None:
+        """Send one datagram; a full socket buffer or an unreachable peer loses it."""
+        try:
+            self._sendto(data, self._raw)
+        except OSError:
+            self._counters.drop("send_failed")
+
+
+class MediaPort:
+    """The media sockets of a process, its rooms, and the clock that ticks for them.
+
+    Create with `open`; `close` it on the same loop.
+
+    Attributes:
+        port: The number of both sockets.
+        candidates: What answers tell about them.
+    """
+
+    def __init__(self, settings: MediaSettings, sockets: "_Sockets") -> None:
+        self.port = sockets.port
+        self.counters = MediaCounters()
+        self.candidates = _candidates(settings, sockets.port)
+        self._loop = asyncio.get_running_loop()
+        self._rooms: dict[str, Room] = {}
+        self._by_ufrag: dict[str, Endpoint] = {}
+        self._ufrags: dict[Endpoint, tuple[str, ...]] = {}
+        self._udp_paths: dict[tuple[str, int], UdpPath] = {}
+        self._tcp_paths: dict[Address, TcpConnection] = {}
+        self._packet = PacketBuffer()
+        self._udp = sockets.udp
+        self._server: asyncio.Server | None = None
+        self._limits = TcpLimits(settings.max_tcp_connections, settings.max_tcp_per_address)
+        self._ticker: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, settings: MediaSettings) -> "MediaPort":
+        """Bind the sockets and begin to serve.
+
+        Raises:
+            PortUnavailable: with the reason in words.
+        """
+        sockets = _bind(settings)
+        media_port = cls(settings, sockets)
+        if sockets.udp is not None:
+            media_port._loop.add_reader(sockets.udp.fileno(), media_port._read_udp)
+        if sockets.tcp is not None:
+            media_port._server = await media_port._loop.create_server(
+                lambda: TcpConnection(media_port, media_port._limits, media_port.counters),
+                sock=sockets.tcp,
+            )
+        media_port._ticker = asyncio.create_task(media_port._tick(), name="media-tick")
+        return media_port
+
+    def room(self, room_id: str, listener: RoomListener) -> Room:
+        """Open a room. It delivers nothing until `Room.deliver`.
+
+        Raises:
+            ValueError: there is a room of this id already.
+        """
+        if room_id in self._rooms:
+            raise ValueError(f"room {room_id} is open already")
+        room = self._rooms[room_id] = Room(room_id, listener, self, self._drop_room)
+        return room
+
+    def _drop_room(self, room_id: str) -> None:
+        self._rooms.pop(room_id, None)
+
+    async def close(self) -> None:
+        """Close every room and the sockets."""
+        for room in tuple(self._rooms.values()):
+            await room.close()
+        if self._ticker is not None:
+            self._ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticker
+        if self._udp is not None:
+            self._loop.remove_reader(self._udp.fileno())
+            self._udp.close()
+        if self._server is not None:
+            self._server.close()
+        self._limits.close_all()
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    # For the rooms ------------------------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        """Monotonic milliseconds."""
+        return time.monotonic_ns() // 1_000_000
+
+    def route(self, endpoint: Endpoint) -> None:
+        """Send STUN that names one of the endpoint's ufrags to it, and to no other any more."""
+        current = endpoint.local_ufrags
+        for ufrag in self._ufrags.get(endpoint, ()):
+            if ufrag not in current:
+                self._by_ufrag.pop(ufrag, None)
+        self._ufrags[endpoint] = current
+        for ufrag in current:
+            self._by_ufrag[ufrag] = endpoint
+
+    def unroute(self, endpoint: Endpoint, addresses: tuple[Address, ...]) -> None:
+        """Forget the endpoint and its addresses."""
+        for ufrag in self._ufrags.pop(endpoint, ()):
+            self._by_ufrag.pop(ufrag, None)
+        self.forget(addresses)
+
+    def forget(self, addresses: Sequence[Address]) -> None:
+        """Take nothing from these addresses any more; TCP connections are closed."""
+        for address in addresses:
+            if address[0] == "udp":
+                self._udp_paths.pop(address[1:], None)
+            else:
+                connection = self._tcp_paths.pop(address, None)
+                if connection is not None:
+                    connection.close()
+
+    # Datagrams ----------------------------------------------------------------------------------
+
+    def _read_udp(self) -> None:
+        """Read until the socket would block, bounded so that other work gets its turn."""
+        udp = self._udp
+        if udp is None:
+            return
+        packet, counters, paths = self._packet, self.counters, self._udp_paths
+        data, receive = packet.data, udp.recvfrom_into
+        now_ms = time.monotonic_ns() // 1_000_000
+        for _ in range(MAX_BATCH):
+            try:
+                length, raw = receive(data)
+            except BlockingIOError:
+                return
+            except OSError:
+                counters.drop("receive_failed")
+                return
+            counters.received += 1
+            counters.received_bytes += length
+            path = paths.get(raw[:2])
+            if path is not None and path.endpoint is not None:
+                first = data[0]
+                if 127 < first < 192 and 12 <= length <= MAX_DATAGRAM_BYTES:
+                    if 191 < data[1] < 224:
+                        path.endpoint.receive_rtcp(bytes(packet.view[:length]), now_ms)
+                    else:
+                        path.endpoint.receive_rtp(packet, length, now_ms)
+                    continue
+            self._take_other(raw, path, length, now_ms)
+
+    def _take_other(
+        self, raw: tuple[str, int], path: UdpPath | None, length: int, now_ms: int
+    ) -> None:
+        """Take a UDP datagram that is not RTP from a validated address."""
+        first = self._packet.data[0]
+        if path is None and length and first < 4 and self._udp is not None:
+            path = UdpPath(self._udp, raw[:2], self.counters)
+        if path is None:
+            self.counters.drop("stranger" if length else "empty")
+        else:
+            self._dispatch(path, length, now_ms)
+
+    def take_frame(self, connection: TcpConnection, frame: memoryview) -> None:
+        """Take one frame of a TCP connection, at most `MAX_DATAGRAM_BYTES`."""
+        length = len(frame)
+        self.counters.received += 1
+        self.counters.received_bytes += length
+        self._packet.view[:length] = frame
+        self._dispatch(connection, length, self.now_ms())
+
+    def _dispatch(self, path: "UdpPath | TcpConnection", length: int, now_ms: int) -> None:
+        """Tell by the first byte what a datagram is (RFC 7983 §7)."""
+        packet, endpoint = self._packet, path.endpoint
+        first, second = packet.data[0], packet.data[1]
+        if not 12 <= length <= MAX_DATAGRAM_BYTES:
+            self.counters.drop("too_long" if length else "empty")
+        elif first < 4:
+            self._take_stun(bytes(packet.view[:length]), path, now_ms)
+        elif endpoint is None:
+            self.counters.drop("stranger")
+        elif 127 < first < 192:
+            if 191 < second < 224:
+                endpoint.receive_rtcp(bytes(packet.view[:length]), now_ms)
+            else:
+                endpoint.receive_rtp(packet, length, now_ms)
+        elif 19 < first < 64:
+            endpoint.receive_dtls(bytes(packet.view[:length]), path, now_ms)
+        else:
+            self.counters.drop("garbage")
+
+    def _take_stun(self, data: bytes, path: "UdpPath | TcpConnection", now_ms: int) -> None:
+        ufrag = username_ufrag(data)
+        endpoint = None if ufrag is None else self._by_ufrag.get(ufrag)
+        if endpoint is None:
+            self.counters.drop("stun")
+            return
+        result = endpoint.receive_stun(data, path, path.address, now_ms)
+        if result.validated is None:
+            self.counters.drop("stun")
+            return
+        if path.endpoint is not endpoint:
+            if path.endpoint is not None:
+                path.endpoint.lose_path(path.address)
+            path.endpoint = endpoint
+        if isinstance(path, UdpPath):
+            self._udp_paths[path.address[1:]] = path
+        else:
+            self._tcp_paths[path.address] = path
+        if result.forget:
+            self.forget(result.forget)
+        if len(self._ufrags.get(endpoint, ())) > 1:
+            self.route(endpoint)  # a restart may have ended the life of the older ufrag
+
+    def lose_connection(self, connection: TcpConnection) -> None:
+        """A TCP connection has ended."""
+        self._tcp_paths.pop(connection.address, None)
+        if connection.endpoint is not None:
+            connection.endpoint.lose_path(connection.address)
+
+    # Time ---------------------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_ms = self.now_ms()
+            for room in tuple(self._rooms.values()):
+                try:
+                    room.tick(now_ms)
+                except Exception:
+                    log.exception("the tick of room %s failed", room.room_id)
+            self._limits.close_strangers(now_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sockets:
+    port: int
+    udp: socket.socket | None
+    tcp: socket.socket | None
+
+
+def _bind(settings: MediaSettings) -> _Sockets:
+    """Bind UDP and TCP to one number; with port 0, try until a number is free for both."""
+    attempts = _BIND_ATTEMPTS if settings.port == 0 and settings.udp and settings.tcp else 1
+    for attempt in range(attempts):
+        udp = tcp = None
+        port = settings.port
+        try:
+            if settings.udp:
+                udp = _socket(socket.SOCK_DGRAM, settings.host, port)
+                port = udp.getsockname()[1]
+            if settings.tcp:
+                tcp = _socket(socket.SOCK_STREAM, settings.host, port)
+                port = tcp.getsockname()[1]
+        except OSError as error:
+            if udp is not None:
+                udp.close()
+            if error.errno == errno.EADDRINUSE and attempt + 1 < attempts:
+                continue
+            cause = error.strerror or str(error)
+            raise PortUnavailable(settings.host, port, cause) from error
+        return _Sockets(port, udp, tcp)
+    raise PortUnavailable(settings.host, settings.port, "no number is free for UDP and TCP")
+
+
+def _socket(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, kind)
+    try:
+        bound.setblocking(False)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        if kind == socket.SOCK_STREAM:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                bound.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER_BYTES)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _candidates(settings: MediaSettings, port: int) -> tuple[Candidate, ...]:
+    """The host candidates: every address over UDP first, then over TCP."""
+    found: list[Candidate] = []
+    for index, address in enumerate(settings.advertise):
+        below = index << 8  # the local preference (RFC 8445 §5.1.2.1)
+        if settings.udp:
+            foundation = f"udp{index}"
+            found.append(Candidate("udp", address, port, _UDP_PRIORITY - below, foundation))
+        if settings.tcp:
+            foundation = f"tcp{index}"
+            found.append(Candidate("tcp", address, port, _TCP_PRIORITY - below, foundation))
+    return tuple(sorted(found, key=lambda c: -c.priority))

@@ -1,0 +1,266 @@
+"""Who hears and sees whom.
+
+A room knows its participants, the flow of each, and the mode that is delivered. Whenever one of
+these changes it sets anew, per track, to whom packets go: the packet path itself decides nothing.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from media.counters import MediaCounters
+from media.endpoint import Endpoint, Names
+from media.errors import ConnectionReplaced, RoomClosed
+from media.flow import Flow, FlowReading
+from media.ice import Address
+from media.sdp import Candidate, parse_offer
+from media.tracks import IncomingTrack, Subscription
+
+log = logging.getLogger(__name__)
+
+KINDS: Final = ("audio", "video")
+DELIVERED: Final[Mapping[str | None, frozenset[str]]] = {
+    None: frozenset(),
+    "voice": frozenset({"audio"}),
+    "video": frozenset({"audio", "video"}),
+}
+_MAX_RETIRED: Final = 32
+
+
+class RoomListener(Protocol):
+    """What happens in a room. Called on the loop, from the packet path: it must not block.
+
+    Times are monotonic milliseconds; kinds are "audio" and "video".
+    """
+
+    def flow_started(self, participant_id: str, kind: str, at_ms: int) -> None:
+        """The first packet of a flow came at `at_ms`."""
+
+    def flow_stopped(self, participant_id: str, kind: str, at_ms: int) -> None:
+        """A flow ended; `at_ms` is its last packet, up to 2.1 s ago."""
+
+    def connected(self, participant_id: str, connection_id: str, transport: str) -> None:
+        """A connection is complete, over "udp" or "tcp"."""
+
+    def failed(self, participant_id: str, connection_id: str, code: str) -> None:
+        """A connection is of no use any more.
+
+        `code`: "dtls_failed", "fingerprint_mismatch", "connect_timeout" or "closed_by_peer".
+        """
+
+
+class Switchboard(Protocol):
+    """What a room needs of the port."""
+
+    counters: MediaCounters
+    candidates: tuple[Candidate, ...]
+
+    def now_ms(self) -> int:
+        """Monotonic milliseconds."""
+
+    def route(self, endpoint: Endpoint) -> None:
+        """Send STUN that names the endpoint's ufrags to it."""
+
+    def unroute(self, endpoint: Endpoint, addresses: tuple[Address, ...]) -> None:
+        """Forget the endpoint and its addresses."""
+
+    def forget(self, addresses: tuple[Address, ...]) -> None:
+        """Nothing from these addresses is for anybody any more."""
+
+
+class Participant:
+    """One participant of a room; it outlives its connections."""
+
+    __slots__ = ("endpoint", "flows", "participant_id", "retired", "side")
+
+    def __init__(self, participant_id: str, side: str) -> None:
+        self.participant_id = participant_id
+        self.side = side
+        self.flows = {kind: Flow() for kind in KINDS}
+        self.endpoint: Endpoint | None = None
+        self.retired: list[str] = []  # connections that newer ones replaced, oldest first
+
+    @property
+    def sends(self) -> bool:
+        """Whether media of any kind flows from the participant."""
+        return any(flow.on for flow in self.flows.values())
+
+    def tracks(self, kind: str) -> list[IncomingTrack]:
+        """What it sends of a kind, in the order of its m-lines."""
+        if self.endpoint is None:
+            return []
+        return [t for t in self.endpoint.inbound.tracks.values() if t.kind == kind]
+
+
+class Room:
+    """The media of one consult. Create it with `MediaPort.room`."""
+
+    def __init__(
+        self,
+        room_id: str,
+        listener: RoomListener,
+        switchboard: Switchboard,
+        closed: Callable[[str], None],
+    ) -> None:
+        self.room_id = room_id
+        self._listener = listener
+        self._switchboard = switchboard
+        self._closed_hook = closed
+        self._participants: dict[str, Participant] = {}  # in the order of joining
+        self._delivered: frozenset[str] = frozenset()
+        self._is_closed = False
+
+    async def offer(self, participant_id: str, side: str, connection_id: str, sdp: str) -> str:
+        """Take an SDP offer and return the answer.
+
+        A new `connection_id` replaces the participant's connection; the same one with new ICE
+        credentials is an ICE restart, else a renegotiation: DTLS and SRTP go on.
+
+        Raises:
+            OfferRejected: what was before goes on.
+            ConnectionReplaced: a newer connection has taken the place of this one.
+            RoomClosed: the room takes no more offers.
+        """
+        if self._is_closed:
+            raise RoomClosed(self.room_id)
+        offer = parse_offer(sdp)
+        participant = self._participants.get(participant_id) or Participant(participant_id, side)
+        if connection_id in participant.retired:
+            raise ConnectionReplaced(connection_id)
+        endpoint = participant.endpoint
+        now_ms = self._switchboard.now_ms()
+        if endpoint is None or endpoint.names.connection_id != connection_id:
+            names = Names(participant_id, connection_id)
+            endpoint = Endpoint(self, names, offer, self._switchboard.counters, now_ms)
+        endpoint.negotiate(offer, participant.flows)
+        answer = endpoint.answer(self._switchboard.candidates)
+        if endpoint is not participant.endpoint:
+            self._disconnect(participant, retire=True)
+            participant.endpoint = endpoint
+            self._participants[participant_id] = participant
+        self._switchboard.route(endpoint)
+        self._connect_tracks()
+        return answer
+
+    def deliver(self, mode: str | None) -> None:
+        """Let "voice" or "video" through from now on, or None: nothing."""
+        self._delivered = DELIVERED[mode]
+        self._connect_tracks()
+
+    def flow(self, participant_id: str) -> FlowReading:
+        """What flows from a participant; all off for one who is not here."""
+        participant = self._participants.get(participant_id)
+        if participant is None:
+            return FlowReading(dict.fromkeys(KINDS, False), dict.fromkeys(KINDS))
+        return FlowReading(
+            {kind: flow.on for kind, flow in participant.flows.items()},
+            {kind: flow.last_ms for kind, flow in participant.flows.items()},
+        )
+
+    def tick(self, now_ms: int) -> None:
+        """Each 100 ms: flows that have stopped, and what endpoints have to do by time."""
+        stopped = False
+        for participant in tuple(self._participants.values()):
+            for kind, flow in participant.flows.items():
+                at_ms = flow.expire(now_ms)
+                if at_ms is not None:
+                    stopped = True
+                    self._tell_stopped(participant, kind, at_ms)
+            if participant.endpoint is not None:
+                self._switchboard.forget(participant.endpoint.tick(now_ms))
+        if stopped:
+            self._connect_tracks()
+
+    async def leave(self, participant_id: str) -> None:
+        """Disconnect a participant. Its flows stop with their last packet."""
+        participant = self._participants.pop(participant_id, None)
+        if participant is None:
+            return
+        self._disconnect(participant, retire=False)
+        for kind, flow in participant.flows.items():
+            at_ms = flow.stop()
+            if at_ms is not None:
+                self._tell_stopped(participant, kind, at_ms)
+        self._connect_tracks()
+
+    async def close(self) -> None:
+        """Disconnect everybody and take no more offers."""
+        self._is_closed = True
+        for participant_id in tuple(self._participants):
+            await self.leave(participant_id)
+        self._closed_hook(self.room_id)
+
+    # From the endpoints -------------------------------------------------------------------------
+
+    def endpoint_connected(self, endpoint: Endpoint) -> None:
+        """Deliver to it, and tell the listener."""
+        names = endpoint.names
+        self._connect_tracks()
+        self._guarded(
+            self._listener.connected, names.participant_id, names.connection_id, endpoint.transport
+        )
+
+    def endpoint_failed(self, endpoint: Endpoint, code: str) -> None:
+        """Drop the connection; the participant may come back with a new one."""
+        names = endpoint.names
+        participant = self._participants.get(names.participant_id)
+        if participant is not None and participant.endpoint is endpoint:
+            self._disconnect(participant, retire=False)
+            self._connect_tracks()
+            self._guarded(self._listener.failed, names.participant_id, names.connection_id, code)
+
+    def flow_began(self, participant_id: str, track: IncomingTrack) -> None:
+        """Who sends also gets."""
+        self._connect_tracks()
+        at_ms = track.flow.last_ms
+        self._guarded(self._listener.flow_started, participant_id, track.kind, at_ms)
+
+    # --------------------------------------------------------------------------------------------
+
+    def _disconnect(self, participant: Participant, *, retire: bool) -> None:
+        endpoint, participant.endpoint = participant.endpoint, None
+        if endpoint is None:
+            return
+        if retire:
+            participant.retired.append(endpoint.names.connection_id)
+            del participant.retired[:-_MAX_RETIRED]
+        self._switchboard.unroute(endpoint, endpoint.close())
+
+    def _connect_tracks(self) -> None:
+        """Set who gets which track now, by mode, flows and connections."""
+        outputs: dict[IncomingTrack, list[Subscription]] = {
+            track: [] for p in self._participants.values() for k in KINDS for track in p.tracks(k)
+        }
+        for receiver in self._participants.values():
+            if receiver.endpoint is None:
+                continue
+            may_receive = receiver.sends and receiver.endpoint.is_connected
+            for kind in KINDS:
+                tracks = [
+                    track
+                    for sender in self._participants.values()
+                    if sender is not receiver
+                    for track in sender.tracks(kind)
+                ]
+                active = may_receive and kind in self._delivered
+                for subscription in receiver.endpoint.subscriptions.values():
+                    if subscription.kind != kind:
+                        continue
+                    track = tracks.pop(0) if tracks else None
+                    subscription.feed(track, active)
+                    if track is not None and active:
+                        outputs[track].append(subscription)
+        now_ms = self._switchboard.now_ms()
+        for track, subscriptions in outputs.items():
+            track.outputs = tuple(subscriptions)
+            track.sender.request_keyframes(now_ms)
+
+    def _tell_stopped(self, participant: Participant, kind: str, at_ms: int) -> None:
+        self._guarded(self._listener.flow_stopped, participant.participant_id, kind, at_ms)
+
+    def _guarded(self, call: Callable[..., None], *arguments: object) -> None:
+        """Call the listener; what it breaks must not end the packet path of other rooms."""
+        try:
+            call(*arguments)
+        except Exception:
+            log.exception("the listener of room %s failed", self.room_id)

@@ -1,0 +1,230 @@
+"""What arrives from a participant and what is sent to one, m-line by m-line."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from media.dtls import PacketBuffer
+from media.feedback import KeyframeRequests, ReceiveTracker
+from media.flow import Flow
+from media.forwarder import Forwarder, OutgoingStream
+from media.rtcp import SenderReport, sender_report, source_description
+from media.rtp import ExtensionMap
+from media.sdp import Codec, OutgoingTrack, Section
+
+RESEND_BUDGET: Final = 100
+"""Retransmissions to one receiver and track between two ticks (100 ms): a NACK storm ends here."""
+
+
+class Receiver(Protocol):
+    """Where a subscription's packets go: the receiver's endpoint."""
+
+    def send_rtp(self, packet: PacketBuffer, length: int) -> None:
+        """Encrypt in place and send the first `length` bytes of `packet`."""
+
+    def send_rtcp(self, data: bytes) -> None:
+        """Encrypt and send a compound packet."""
+
+
+class Sender(Protocol):
+    """Where feedback about a track goes: the inbound side of its participant."""
+
+    def request_keyframes(self, now_ms: int) -> None:
+        """Ask now for the keyframes that are wanted."""
+
+    def limit(self, receiver_id: str, bitrate_bps: int, now_ms: int) -> None:
+        """Keep a receiver's bandwidth, and pass the least of all on."""
+
+
+class Source:
+    """One SSRC of a track: its media, or its retransmissions."""
+
+    __slots__ = ("is_rtx", "ssrc", "track", "tracker")
+
+    def __init__(self, ssrc: int, track: "IncomingTrack", is_rtx: bool) -> None:
+        self.ssrc = ssrc
+        self.track = track
+        self.is_rtx = is_rtx
+        self.tracker = ReceiveTracker(ssrc, track.codec.clock_rate)
+
+
+class IncomingTrack:
+    """What a participant sends in one m-line.
+
+    Attributes:
+        current: The SSRC that carries it now; None before the first packet.
+        outputs: Who gets it now. Empty while delivery is not allowed.
+        extensions: URI to id, as the sender numbers them.
+    """
+
+    __slots__ = (
+        "codec",
+        "current",
+        "extensions",
+        "flow",
+        "keyframes",
+        "kind",
+        "mid",
+        "nacks",
+        "outputs",
+        "sender",
+    )
+
+    def __init__(self, section: Section, codec: Codec, flow: Flow, sender: Sender) -> None:
+        self.mid = section.mid
+        self.kind = section.kind
+        self.codec = codec
+        self.extensions: Mapping[str, int] = section.extensions
+        self.flow = flow
+        self.sender = sender
+        self.current: Source | None = None
+        self.outputs: tuple[Subscription, ...] = ()
+        self.keyframes = KeyframeRequests()
+        self.nacks = "nack" in codec.feedback
+
+    def fits(self, section: Section) -> bool:
+        """Whether a later offer's m-line describes the same track."""
+        return (section.codec, section.extensions) == (self.codec, self.extensions)
+
+    def switch(self, source: Source) -> None:
+        """Take media from another SSRC: receivers see the same stream go on."""
+        self.current = source
+        for output in self.outputs:
+            output.restart()
+        self.want_keyframe()
+
+    def want_keyframe(self) -> None:
+        """Ask the sender for a keyframe when that is next allowed."""
+        if self.kind == "video":
+            self.keyframes.want()
+
+
+class Subscription:
+    """What a participant gets in one m-line, from whichever track feeds it.
+
+    Attributes:
+        active: Packets are delivered now.
+        track: What feeds it; None if nobody does.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_cname",
+        "_codec",
+        "_extensions",
+        "_position",
+        "active",
+        "forwarder",
+        "kind",
+        "mid",
+        "receiver",
+        "stream",
+        "track",
+    )
+
+    def __init__(self, receiver: Receiver, section: Section, cname: str, position: int) -> None:
+        """`position` is the index of the m-line among those of its kind that the receiver has.
+
+        Raises:
+            ValueError: the m-line was refused, it has no codec.
+        """
+        codec = section.codec
+        if codec is None:
+            raise ValueError("a refused m-line carries nothing")
+        self.receiver = receiver
+        self.mid = section.mid
+        self.kind = section.kind
+        self._codec = codec
+        has_rtx = codec.rtx_payload_type is not None
+        self.stream = OutgoingStream(
+            kind=section.kind,
+            ssrc=_random_ssrc(),
+            payload_type=codec.payload_type,
+            clock_rate=codec.clock_rate,
+            rtx_ssrc=_random_ssrc() if has_rtx else None,
+            rtx_payload_type=codec.rtx_payload_type,
+            keeps_history=section.kind == "video" and "nack" in codec.feedback,
+            first_sequence=secrets.randbelow(0x8000),
+            first_timestamp=secrets.randbits(32),
+        )
+        self.forwarder = Forwarder(self.stream)
+        self.active = False
+        self.track: IncomingTrack | None = None
+        self._extensions: Mapping[str, int] = section.extensions
+        self._cname = cname
+        self._position = position
+        self._budget = RESEND_BUDGET
+
+    def fits(self, section: Section) -> bool:
+        """Whether a later offer's m-line describes the same subscription."""
+        return (section.codec, section.extensions) == (self._codec, self._extensions)
+
+    def described(self) -> OutgoingTrack:
+        """How the answer names the track. Audio and video of one position are played in sync."""
+        return OutgoingTrack(
+            mid=self.mid,
+            ssrc=self.stream.ssrc,
+            rtx_ssrc=self.stream.rtx_ssrc,
+            stream_id=f"participant-{self._position}",
+            track_id=f"{self.kind}-{self._position}",
+            cname=f"{self._cname}-{self._position}",
+        )
+
+    def feed(self, track: IncomingTrack | None, active: bool) -> None:
+        """Set what feeds it and whether that is delivered now."""
+        changed = track is not self.track
+        resumed = active and not self.active
+        self.track = track
+        self.active = active and track is not None
+        if changed:
+            self.restart()
+        elif resumed:
+            self.forwarder.start()
+        if track is not None and self.active and (changed or resumed):
+            track.want_keyframe()
+
+    def restart(self) -> None:
+        """Begin anew with the track, whose SSRC or sender has changed."""
+        track = self.track
+        if track is not None:
+            self.forwarder.attach(
+                ExtensionMap(track.extensions, self._extensions, track.mid, self.mid)
+            )
+
+    def pass_report(self, report: SenderReport) -> None:
+        """Pass on a sender report of the source in the receiver's terms, for lip sync."""
+        forwarder = self.forwarder
+        if forwarder.waiting:
+            return
+        ssrc = self.stream.ssrc
+        stamp = report.rtp_timestamp + forwarder.timestamp_offset
+        outgoing = sender_report(
+            SenderReport(ssrc, report.ntp, stamp), forwarder.packets, forwarder.octets
+        )
+        self.receiver.send_rtcp(outgoing + source_description(ssrc, self.described().cname))
+
+    def resend(self, sequences: tuple[int, ...], packet: PacketBuffer, now_ms: int) -> int:
+        """Answer a NACK, using `packet` as scratch. Returns how many packets were sent again."""
+        sent = 0
+        if not self.active:
+            return sent
+        for sequence in sequences:
+            if self._budget == 0:
+                break
+            stored = self.forwarder.resend(sequence, now_ms)
+            if stored is not None:
+                self._budget -= 1
+                packet.data[: len(stored)] = stored
+                self.receiver.send_rtp(packet, len(stored))
+                sent += 1
+        return sent
+
+    def tick(self) -> None:
+        """Each 100 ms: refill the budget, keep asking for the keyframe that is waited for."""
+        self._budget = RESEND_BUDGET
+        if self.active and self.forwarder.waiting and self.track is not None:
+            self.track.want_keyframe()
+
+
+def _random_ssrc() -> int:
+    return secrets.randbelow(0xFFFFFFFF) + 1
