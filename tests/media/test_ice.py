@@ -7,7 +7,6 @@ import os
 import string
 import struct
 import time
-from typing import cast
 
 import aioice
 import pytest
@@ -16,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.ice import CONSENT_MS, MAX_VALIDATED, Address, IceCredentials, IceLite, username_ufrag
+from tests.media.lite_server import LiteServer
 
 LOCAL = IceCredentials(ufrag="srvrUfra", pwd="serverPasswordOf24Charac")
 RENEWED = IceCredentials(ufrag="srvrNext", pwd="renewedPasswordOf24Chara")
@@ -379,25 +379,6 @@ def test_answering_a_check_costs_microseconds() -> None:
             ice.handle(data, WIFI, 0)
         best_s = min(best_s, (time.perf_counter() - begin_s) / 50)
     assert best_s < 500e-6
-
-
-class LiteServer(asyncio.DatagramProtocol):
-    """One real UDP socket that an `IceLite` answers."""
-
-    def __init__(self, ice: IceLite) -> None:
-        self.ice = ice
-        self.data: asyncio.Queue[bytes] = asyncio.Queue()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if data[0] > 3:
-            self.data.put_nowait(data)
-            return
-        result = self.ice.handle(data, ("udp", addr[0], addr[1]), 0)
-        if result.reply is not None:
-            self.transport.sendto(result.reply, addr)
 
 
 async def connect(

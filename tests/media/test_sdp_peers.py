@@ -1,15 +1,20 @@
 """Real peers accept our answers: aiortc, and Chromium through its own pages."""
 
+import asyncio
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import aiohttp.web
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamTrack, VideoStreamTrack
-from playwright.async_api import async_playwright
+from playwright.async_api import Page, async_playwright
 
-from media.sdp import parse_offer
+from media.ice import IceCredentials, IceLite
+from media.sdp import Candidate, parse_offer
+from tests.media.lite_server import LiteServer
 from tests.media.sdp_samples import reply_to
 
 
@@ -61,14 +66,14 @@ ACCEPT = """async (sdp) => {
 }"""
 
 
-@pytest.mark.e2e
-async def test_chromium_accepts_the_answer_to_each_offer_and_to_a_restart() -> None:
+@asynccontextmanager
+async def chromium_page() -> AsyncIterator[Page]:
+    """A page of a real Chromium with a fake camera, on localhost, where cameras are allowed."""
     app = aiohttp.web.Application()
     app.router.add_get("/", _page)
     runner = aiohttp.web.AppRunner(app)
     await runner.setup()
     await aiohttp.web.TCPSite(runner, "localhost", 0).start()
-    url = f"http://localhost:{runner.addresses[0][1]}/"
     try:
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(
@@ -81,18 +86,8 @@ async def test_chromium_accepts_the_answer_to_each_offer_and_to_a_restart() -> N
                 ],
             )
             page = await browser.new_page()
-            await page.goto(url)
-            for name, (prepare, directions) in IN_CHROMIUM.items():
-                await page.evaluate(f"async () => {{ {FRESH} {prepare} }}")
-                first = parse_offer(await page.evaluate(NEGOTIATE))
-                assert await page.evaluate(ACCEPT, reply_to(first)) == directions, name
-                await page.evaluate("pc.restartIce()")
-                second = parse_offer(await page.evaluate(NEGOTIATE))
-                assert second.ice_ufrag != first.ice_ufrag
-                renewed = reply_to(
-                    second, ice_ufrag="srvrNext", ice_pwd="n" * 24, session_version=2
-                )
-                assert await page.evaluate(ACCEPT, renewed) == directions, name
+            await page.goto(f"http://localhost:{runner.addresses[0][1]}/")
+            yield page
             await browser.close()
     finally:
         await runner.cleanup()
@@ -100,3 +95,53 @@ async def test_chromium_accepts_the_answer_to_each_offer_and_to_a_restart() -> N
 
 async def _page(request: aiohttp.web.Request) -> aiohttp.web.Response:
     return aiohttp.web.Response(text="<!doctype html><title>x</title>", content_type="text/html")
+
+
+@pytest.mark.e2e
+async def test_chromium_accepts_the_answer_to_each_offer_and_to_a_restart() -> None:
+    async with chromium_page() as page:
+        for name, (prepare, directions) in IN_CHROMIUM.items():
+            await page.evaluate(f"async () => {{ {FRESH} {prepare} }}")
+            first = parse_offer(await page.evaluate(NEGOTIATE))
+            assert await page.evaluate(ACCEPT, reply_to(first)) == directions, name
+            await page.evaluate("pc.restartIce()")
+            second = parse_offer(await page.evaluate(NEGOTIATE))
+            assert second.ice_ufrag != first.ice_ufrag
+            renewed = reply_to(second, ice_ufrag="srvrNext", ice_pwd="n" * 24, session_version=2)
+            assert await page.evaluate(ACCEPT, renewed) == directions, name
+
+
+@pytest.mark.e2e
+async def test_chromium_connects_to_the_lite_agent_and_again_after_a_restart() -> None:
+    """The browser's own checks, nominations and restart meet ours over UDP."""
+    local, renewed = (IceCredentials.generate(os.urandom(24)) for _ in range(2))
+    async with chromium_page() as page:
+        await page.evaluate(f"async () => {{ {FRESH} {SEND_BOTH} }}")
+        offer = parse_offer(await page.evaluate(NEGOTIATE))
+        ice = IceLite(local, offer.ice_ufrag)
+        transport, server = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: LiteServer(ice), local_addr=("127.0.0.1", 0)
+        )
+        try:
+            port = transport.get_extra_info("sockname")[1]
+            candidates = (Candidate("udp", "127.0.0.1", port, 2_130_706_431, "1"),)
+            text = reply_to(offer, ice_ufrag=local.ufrag, ice_pwd=local.pwd, candidates=candidates)
+            await page.evaluate(ACCEPT, text)
+            await server.until(lambda: ice.selected is not None)
+            await page.wait_for_function("pc.iceConnectionState === 'connected'")
+
+            await page.evaluate("pc.restartIce()")
+            again = parse_offer(await page.evaluate(NEGOTIATE))
+            ice.restart(renewed, again.ice_ufrag)
+            text = reply_to(
+                again,
+                ice_ufrag=renewed.ufrag,
+                ice_pwd=renewed.pwd,
+                candidates=candidates,
+                session_version=2,
+            )
+            await page.evaluate(ACCEPT, text)
+            await server.until(lambda: ice.local_ufrags == (renewed.ufrag,))
+            await page.wait_for_function("pc.iceConnectionState === 'connected'")
+        finally:
+            transport.close()
