@@ -107,7 +107,7 @@ class IceLite:
     def restart(self, local: IceCredentials, remote_ufrag: str) -> None:
         """Take new credentials; those that last carried the media stay valid beside them.
 
-        Read `local_ufrags` again afterwards, and after each result with `selected`.
+        Read `local_ufrags` again afterwards, and after each `handle`: it may drop the old ones.
         """
         if self._previous is None:
             self._previous = self._current
