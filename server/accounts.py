@@ -10,32 +10,22 @@ import asyncio
 import hashlib
 import os
 import secrets
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import RowMapping, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server import tables
+from server.clock import wall_ms
 from server.storage import Storage
+from signaling.case import Physician
 
 SCOPES = frozenset({"records", "consults"})
 _HASHER = PasswordHasher()
 _NOBODY = _HASHER.hash("nobody has this password")
-
-
-@dataclass(frozen=True, slots=True)
-class Physician:
-    """Somebody who signs in at the console."""
-
-    id: str
-    organization_id: str
-    name: str
-    title: str
-    department: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +35,6 @@ class ApiKey:
     id: str
     organization_id: str
     scopes: frozenset[str]
-
-
-def now_at_ms() -> int:
-    """Wall time: epoch milliseconds, UTC."""
-    return time.time_ns() // 1_000_000
 
 
 def new_id(prefix: str) -> str:
@@ -81,22 +66,26 @@ class Accounts:
         async with self._hashing:
             return await asyncio.to_thread(_HASHER.hash, password)
 
-    async def sign_in(self, username: str, password: str) -> tuple[Physician, str] | None:
-        """Check a password and open a session.
-
-        Returns:
-            The physician and the session token for the cookie, or None. An unknown name takes
-            as long as a wrong password.
-        """
+    async def check(self, username: str, password: str) -> Physician | None:
+        """Whose name and password these are. An unknown name takes as long as a wrong password."""
         async with self._storage.read() as connection:
             query = select(tables.physicians).where(tables.physicians.c.username == username)
             row = (await connection.execute(query)).mappings().first()
         stored = row["password_hash"] if row else _NOBODY
         async with self._hashing:
             right = await asyncio.to_thread(_verify, stored, password)
-        if row is None or not right:
+        return _physician(row) if row is not None and right else None
+
+    async def sign_in(self, username: str, password: str) -> tuple[Physician, str] | None:
+        """Check a password and open a session.
+
+        Returns:
+            The physician and the session token for the cookie, or None.
+        """
+        physician = await self.check(username, password)
+        if physician is None:
             return None
-        token, now = new_token(), now_at_ms()
+        token, now = new_token(), wall_ms()
         async with self._storage.write() as connection:
             await connection.execute(
                 delete(tables.sessions).where(tables.sessions.c.expires_at < now)
@@ -104,12 +93,12 @@ class Accounts:
             await connection.execute(
                 insert(tables.sessions).values(
                     token_hash=digest(token),
-                    physician_id=row["id"],
+                    physician_id=physician.id,
                     created_at=now,
                     expires_at=now + self._session_s * 1000,
                 )
             )
-        return _physician(row), token
+        return physician, token
 
     async def session(self, token: str) -> Physician | None:
         """The physician of a session cookie, None when it is unknown or over."""
@@ -117,7 +106,7 @@ class Accounts:
         query = (
             select(p)
             .join(s, s.c.physician_id == p.c.id)
-            .where(s.c.token_hash == digest(token), s.c.expires_at > now_at_ms())
+            .where(s.c.token_hash == digest(token), s.c.expires_at > wall_ms())
         )
         async with self._storage.read() as connection:
             row = (await connection.execute(query)).mappings().first()
@@ -159,7 +148,7 @@ class Accounts:
                 name=name,
                 key_hash=digest(key),
                 scopes=" ".join(sorted(scopes)),
-                created_at=now_at_ms(),
+                created_at=wall_ms(),
             )
         )
         return key
@@ -168,9 +157,7 @@ class Accounts:
         """Revoke every key of this name."""
         k = tables.api_keys
         await connection.execute(
-            update(k)
-            .where(k.c.name == name, k.c.revoked_at.is_(None))
-            .values(revoked_at=now_at_ms())
+            update(k).where(k.c.name == name, k.c.revoked_at.is_(None)).values(revoked_at=wall_ms())
         )
 
     async def audit(self, actor: str, action: str, consult_id: str | None, detail: str) -> None:
@@ -179,7 +166,7 @@ class Accounts:
             await connection.execute(
                 insert(tables.audit).values(
                     id=new_id("audit"),
-                    at=now_at_ms(),
+                    at=wall_ms(),
                     actor=actor[:80],
                     action=action[:64],
                     consult_id=consult_id,
@@ -195,8 +182,5 @@ def _verify(stored: str, password: str) -> bool:
         return False
 
 
-def _physician(row: object) -> Physician:
-    get = row.__getitem__  # type: ignore[attr-defined]  # a RowMapping, whose values are Any
-    return Physician(
-        get("id"), get("organization_id"), get("name"), get("title"), get("department")
-    )
+def _physician(row: RowMapping) -> Physician:
+    return Physician(row["id"], row["name"], row["title"], row["organization_id"])

@@ -18,7 +18,7 @@ def local_addresses(host: str) -> tuple[str, ...]:
     if not bound.is_unspecified:
         return (str(bound),)
     found = {
-        ipaddress.ip_address(ip.ip if ip.is_IPv4 else ip.ip[0])
+        ipaddress.ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
         for adapter in ifaddr.get_adapters()
         for ip in adapter.ips
     }
@@ -27,5 +27,5 @@ def local_addresses(host: str) -> tuple[str, ...]:
 
 
 def _resolve(host: str) -> str:
-    family, _, _, _, address = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0]
+    *_, address = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0]
     return str(address[0])

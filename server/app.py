@@ -2,60 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import errno
-import gc
-import signal
 import ssl
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 import structlog
-import uvloop
 from aiohttp import web
 
 from media.errors import PortUnavailable
 from media.port import MediaPort, MediaSettings
-from server import demo, logs, migrate
+from server import demo, migrate
 from server.accounts import Accounts
 from server.addresses import local_addresses
 from server.api import consults, health, openapi, records, session
-from server.calls import Calls
 from server.errors import AddressInUse, DataFolderUnusable, SettingsError
-from server.identities import SignedIn
 from server.pages import add_pages, revalidate
 from server.problems import MAX_BODY_BYTES, problems
 from server.security import security_headers
 from server.services import SERVICES, Services
 from server.settings import Settings
 from server.storage import Storage
-from server.ticker import Ticker
-from signaling.desk import Desk
 from signaling.model import Timers
-from signaling.pages import Pages
-from signaling.socket import create_socket_server
 
 HEADER_TIMEOUT_S = 10
+COLLECT_S = 1.0
 PROXY_KEEPALIVE_S = 75  # longer than a proxy keeps an idle connection, or it meets a closed one
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A started process. ``base_url`` is where its pages are."""
-
-    services: Services
-    base_url: str
-    demo: demo.Demo | None
-
-
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
+async def running(settings: Settings) -> AsyncIterator[Services]:
     """Run the whole process inside this loop until the context ends.
 
     Raises:
@@ -64,17 +42,17 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         context = _tls(settings)
         _usable(settings)
+        listener = stack.enter_context(_bind(settings))
+        base_url = settings.base_url.rstrip("/") or _local_url(listener, context)
         storage = await Storage.open(settings.sql_url)
         stack.push_async_callback(storage.close)
         await migrate.upgrade(storage)
-        accounts = Accounts(storage, session_s=settings.session_s)
         media = await _media(settings)
         stack.push_async_callback(media.close)
-        services = await _services(settings, storage, accounts, media, stack)
-        app, base_url = await _listen(settings, services, context, stack)
-        made = await demo.prepare(services, base_url) if settings.demo else None
+        services = await _wire(settings, base_url, storage, media, stack)
+        await _serve_http(services, listener, context, stack)
         log.info("started", base_url=base_url, media_port=media.port, database=storage.dialect)
-        yield Running(app[SERVICES], base_url, made)
+        yield services
 
 
 def _usable(settings: Settings) -> None:
@@ -129,22 +107,52 @@ def _timers(settings: Settings) -> Timers:
     )
 
 
-async def _services(
-    settings: Settings,
-    storage: Storage,
-    accounts: Accounts,
-    media: MediaPort,
-    stack: AsyncExitStack,
+async def _wire(
+    settings: Settings, base_url: str, storage: Storage, media: MediaPort, stack: AsyncExitStack
 ) -> Services:
-    raise NotImplementedError
+    clock, accounts = Clock(), Accounts(storage, session_s=settings.session_s)
+    tasks = Tasks()
+    node = _node()
+    calls = Calls(storage, media, node)
+
+    def audit(kind: str, fields: Mapping[str, str]) -> None:
+        log.warning(kind, **fields)
+        actor, consult_id = fields.get("physician_id", "page"), fields.get("consult_id")
+        tasks.start("audit", accounts.audit(actor, kind, consult_id, fields.get("command", "")))
+
+    desk = Desk(DeskSetup(storage, calls, clock, audit, _timers(settings), node))
+    socket = SocketServer(clock, _origins(base_url))
+    reception = Reception(desk, calls, SignedIn(storage, accounts), socket, clock)
+    calls.attach(desk.submit, reception)
+    async with storage.read() as conn:
+        left = [case.core.id for case in await store.live(conn, clock)]
+    await calls.restore(left)
+    stack.push_async_callback(tasks.close)
+    stack.push_async_callback(calls.close)
+    await desk.start(reception)
+    stack.push_async_callback(desk.close)
+    stack.push_async_callback(reception.close)
+    tasks.start("meter ticks", keep_running("meter ticks", calls.run_ticks))
+    tasks.start("checkpoints", keep_running("checkpoints", calls.run_checkpoints))
+    return Services(settings, base_url, storage, accounts, media, calls, desk, socket)
 
 
-async def _listen(
-    settings: Settings,
+def _node() -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", socket_module.gethostname())[:40] or "node"
+    return f"{name}-{os.getpid()}"
+
+
+def _origins(base_url: str) -> tuple[str, ...]:
+    return (base_url,)
+
+
+async def _serve_http(
     services: Services,
+    listener: socket_module.socket,
     context: ssl.SSLContext | None,
     stack: AsyncExitStack,
-) -> tuple[web.Application, str]:
+) -> None:
+    settings = services.settings
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
         middlewares=[security_headers(settings.trusted_proxies), problems, revalidate],
@@ -160,7 +168,7 @@ async def _listen(
     for operation in operations:
         app.router.add_route(operation.method, operation.path, operation.handler)
     add_pages(app)
-    services.socket.attach(app)
+    services.socket.sio.attach(app)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -169,18 +177,83 @@ async def _listen(
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, settings.host, settings.port, ssl_context=context)
-    try:
-        await site.start()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise AddressInUse(settings.host, settings.port, "--port") from error
-        raise SettingsError("--host", f"{settings.host} cannot be listened on") from error
-    port = runner.addresses[0][1]
-    return app, settings.base_url.rstrip("/") or _local_url(settings.host, port, context)
+    await web.SockSite(runner, listener, ssl_context=context, backlog=1024).start()
 
 
-def _local_url(host: str, port: int, context: ssl.SSLContext | None) -> str:
-    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104  # read, not bound
-    name = f"[{name}]" if ":" in name and not name.startswith("[") else name
+@contextlib.contextmanager
+def _bind(settings: Settings) -> Iterator[socket_module.socket]:
+    """The listening socket, first of all: a second start says at once that the port is busy."""
+    family = socket_module.AF_INET6 if ":" in settings.host else socket_module.AF_INET
+    with socket_module.socket(family, socket_module.SOCK_STREAM) as listener:
+        listener.setsockopt(socket_module.SOL_SOCKET, socket_module.SO_REUSEADDR, 1)
+        listener.setblocking(False)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise AddressInUse(settings.host, settings.port, "--port") from error
+            why = error.strerror or str(error)
+            raise SettingsError("--host", f"{settings.host} cannot be used: {why}") from error
+        yield listener
+
+
+def _local_url(listener: socket_module.socket, context: ssl.SSLContext | None) -> str:
+    host, port = listener.getsockname()[:2]
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # read, not bound
+    name = f"[{name}]" if ":" in name else name
     return f"{'https' if context else 'http'}://{name}:{port}"
+
+
+def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT. Returns the exit status.
+
+    Raises:
+        ServerError: it cannot start; one sentence says why.
+    """
+    logs.configure(settings.log_format)
+    if settings.redis_url:
+        log.warning("redis_unused", why="one node needs no Redis; it is for several nodes")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    loop, ending = asyncio.get_running_loop(), asyncio.Event()
+    loop.set_exception_handler(LoopErrors())
+    async with running(settings) as services:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ending.set)
+        if settings.demo:
+            print(demo.greeting(await demo.prepare(services)), flush=True)  # noqa: T201
+        async with _without_collector():
+            await ending.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):  # a second signal does not wait
+            loop.add_signal_handler(number, services.desk.hurry)
+        log.info("draining", calls=len(services.calls))
+        await services.desk.drain(settings.drain_s)
+    log.info("stopped")
+    return 0
+
+
+@asynccontextmanager
+async def _without_collector() -> AsyncIterator[None]:
+    """Keep the cyclic collector out of the packet path: its full runs were pauses of 43 ms.
+
+    What lives now is frozen; each second the young objects are collected, in the ticker's turn
+    of the loop and not in a packet's.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    collector = asyncio.create_task(_collect(), name="collector")
+    try:
+        yield
+    finally:
+        collector.cancel()
+        gc.enable()
+
+
+async def _collect() -> None:
+    while True:
+        await asyncio.sleep(COLLECT_S)
+        gc.collect(1)

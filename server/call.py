@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 from media.room import Room
-from metering import meter as m
-from metering.meter import Meter, Reading
+from metering import events as m
+from metering.meter import Meter, Reading, open_meter, reading, step
 from metering.rating import Charge, rate
 from metering.tariff import Tariff
 from metering.terms import EndCause, Mode, Side
@@ -21,7 +21,7 @@ from signaling.events import (
     Disengage,
     Effect,
     Engage,
-    Event,
+    Fact,
     HoldMedia,
     MediaStarted,
     MediaStopped,
@@ -39,7 +39,7 @@ _DISENGAGED: Final = {
     "unanswered": EndCause.SETUP_FAILED,
 }
 
-Report = Callable[[str, Event], None]
+Report = Callable[[str, Fact], None]
 
 
 class Call:
@@ -99,7 +99,7 @@ class Call:
     def _engage(self, physician_id: str, mode: Mode, now_ms: int) -> None:
         if self.meter is None:
             opened = m.Opened(now_ms, wall_ms(), physician_id, mode, self.epoch)
-            self.meter = m.open_meter(opened)
+            self.meter = open_meter(opened)
         self.mode, self.engaged, self.held = mode, True, False
         for party in PARTIES:  # what flowed before the meter was there starts now for it
             if self._flowing[party] and not self._metered(party):
@@ -108,6 +108,12 @@ class Call:
         self._step(m.ModeChanged(mode, now_ms))
         self._step(m.Resumed(now_ms))
         self._step(m.Engaged(now_ms))
+
+    def suspend(self, now_ms: int) -> None:
+        """The process ends: close the running segment; the next process goes on from here."""
+        self.engaged = False
+        self.gate()
+        self._step(m.Disengaged(now_ms, EndCause.NODE_LOST))
 
     # --- what the media report ----------------------------------------------------------------
 
@@ -156,10 +162,10 @@ class Call:
     def _flow(self, party: Party) -> tuple[bool, int | None]:
         if self.room is None:
             return False, None
-        reading = self.room.flow(party)
+        flow = self.room.flow(party)
         kinds = _CARRIED[self.mode]
-        on = [kind for kind in kinds if reading.on[kind]]
-        lasts = [last for kind in on or kinds if (last := reading.last_ms[kind]) is not None]
+        on = [kind for kind in kinds if flow.on[kind]]
+        lasts = [last for kind in on or kinds if (last := flow.last_ms[kind]) is not None]
         return bool(on), max(lasts, default=None)
 
     def _metered(self, party: Party) -> bool:
@@ -170,44 +176,44 @@ class Call:
 
     def _step(self, event: m.Event) -> None:
         if self.meter is not None:
-            self.meter = m.step(self.meter, event)
+            self.meter = step(self.meter, event)
 
     # --- what it shows --------------------------------------------------------------------------
 
     @property
     def running(self) -> bool:
         """Whether time is billed at this moment."""
-        return self.meter is not None and m.reading(self.meter).running
+        return self.meter is not None and reading(self.meter).running
 
     def reading(self) -> Reading | None:
         """The meter's totals, None before the call was ever engaged."""
-        return m.reading(self.meter) if self.meter is not None else None
+        return reading(self.meter) if self.meter is not None else None
 
     def charge(self, *, fault_ended: bool = False) -> Charge:
         """What the consult has come to so far."""
-        seconds = self.reading()
-        return rate(self.tariff, seconds.seconds() if seconds else {}, fault_ended=fault_ended)
+        now = self.reading()
+        return rate(self.tariff, now.seconds() if now else {}, fault_ended=fault_ended)
 
     def tick(self) -> MeterTick | None:
         """What both pages show of the meter; None before the call was ever engaged."""
-        reading = self.reading()
-        if reading is None:
+        now = self.reading()
+        if now is None:
             return None
         return MeterTick(
             consult_id=self.consult_id,
-            voice_ms=reading.voice_ms,
-            video_ms=reading.video_ms,
+            voice_ms=now.voice_ms,
+            video_ms=now.video_ms,
             charge_fen=self.charge().charge_fen,
             currency=self.tariff.currency,
-            running=reading.running,
-            pause=self._pause(reading),
+            running=now.running,
+            pause=self._pause(now),
         )
 
-    def _pause(self, reading: Reading) -> Pause | None:
-        if reading.running:
+    def _pause(self, now: Reading) -> Pause | None:
+        if now.running:
             return None
         if not self.engaged:
-            return "hung_up" if reading.stopped_by is not None else "both_silent"
+            return "hung_up" if now.stopped_by is not None else "both_silent"
         if self.held:
             return "held"
         if self.meter is not None and self.meter.first_media_at_ms is None:

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+
+
+class Clock:
+    """Both clocks, as the lifecycle takes them (:class:`signaling.ports.Clock`)."""
+
+    def now_ms(self) -> int:
+        """Monotonic milliseconds."""
+        return monotonic_ms()
+
+    def at_ms(self) -> int:
+        """Epoch milliseconds, UTC."""
+        return wall_ms()
 
 
 def monotonic_ms() -> int:
@@ -14,8 +25,3 @@ def monotonic_ms() -> int:
 def wall_ms() -> int:
     """Epoch milliseconds, UTC: for labels only."""
     return time.time_ns() // 1_000_000
-
-
-def wall_at() -> datetime:
-    """The wall clock as an aware UTC datetime: for labels only."""
-    return datetime.now(UTC)

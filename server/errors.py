@@ -3,6 +3,7 @@
 ServerError
 ├── SettingsError        a setting is missing or wrong; names it
 ├── StorageUnavailable   the database does not answer, or cannot be written
+├── DataFolderUnusable   the data folder cannot be written
 └── AddressInUse         another program listens where we want to
 """
 
@@ -35,6 +36,18 @@ class StorageUnavailable(ServerError):
     def __init__(self, address: str) -> None:
         super().__init__(f"the database at {address} cannot be opened or written")
         self.address = address
+
+
+class DataFolderUnusable(ServerError):
+    """The data folder cannot be written."""
+
+    code = "data_folder_unusable"
+
+    def __init__(self, folder: str, why: str) -> None:
+        super().__init__(
+            f"the data folder {folder} cannot be written ({why}): choose another with --data-dir"
+        )
+        self.folder = folder
 
 
 class AddressInUse(ServerError):

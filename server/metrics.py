@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
@@ -29,7 +30,8 @@ class _Live(Collector):
         states = GaugeMetricFamily(
             "wenzhen_consults", "Consults that are not over, by state", labels=["state"]
         )
-        for state, count in sorted(services.desk.counts().items()):
+        counts = Counter(case.core.state for case in services.desk.cases())
+        for state, count in sorted(counts.items()):
             states.add_metric([state], count)
         yield states
         calls = services.calls

@@ -65,9 +65,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             raise
         code = _PLAIN.get(error.status, "http_error")
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        problem = Problem(error.status, code, error.reason)
-        problem.headers.update(allow)
-        return problem.response()
+        plain = Problem(error.status, code, error.reason)
+        plain.headers.update(allow)
+        return plain.response()
     except asyncio.CancelledError:
         raise
     except Exception:

@@ -13,6 +13,7 @@ from server.security import Throttle
 from server.settings import Settings
 from server.storage import Storage
 from signaling.desk import Desk
+from signaling.socket import SocketServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,13 @@ class Services:
     """Built by :mod:`server.app`, in this order; closed in the other."""
 
     settings: Settings
+    base_url: str
     storage: Storage
     accounts: Accounts
     media: MediaPort
     calls: Calls
     desk: Desk
+    socket: SocketServer
     sign_in_throttle: Throttle = field(default_factory=lambda: Throttle(burst=10, per_s=0.2))
     key_throttle: Throttle = field(default_factory=lambda: Throttle(burst=400, per_s=100))
 

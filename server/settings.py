@@ -189,7 +189,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare every setting as an option of ``parser``, with its default in the help."""
     defaults = {f.name: getattr(Settings(), f.name) for f in fields(Settings)}
     for option in OPTIONS:
-        switch = {"nargs": "?", "const": "on"} if option.cast is _switch else {}
+        switch: dict[str, Any] = {"nargs": "?", "const": "on"} if option.cast is _switch else {}
         default = defaults[option.name]
         parser.add_argument(
             option.flag,

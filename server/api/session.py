@@ -7,11 +7,11 @@ import time
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.accounts import Physician
 from server.api.operation import Operation
 from server.problems import Problem, json_response, read_model
 from server.security import client_address, is_secure
 from server.services import SERVICES
+from signaling.case import Physician
 
 COOKIE = "wenzhen_session"
 SECURE_COOKIE = "__Host-wenzhen_session"  # RFC 6265bis §4.1.3.2: bound to host, path and HTTPS

@@ -1,0 +1,167 @@
+"""Consults for booking systems: order one, look at one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from aiohttp import web
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from server.api.operation import Operation, authorized
+from server.clinic import Order, UnknownPhysician, create_consult
+from server.clock import Clock
+from server.problems import Problem, json_response, read_model
+from server.services import SERVICES
+from signaling import store
+from signaling.case import Case, rfc3339
+from signaling.messages import Mode, State
+
+Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@/-]{1,128}$")]
+Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class NewConsult(BaseModel):
+    """What is ordered. ``patient_ref`` is the booking system's pseudonym of the patient: it is
+    in the record that is billed, so it must not be a name. ``starts_at``: a booked time; the
+    link opens 10 minutes before and closes 15 minutes after it. Without, it opens at once.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    patient_name: Line
+    patient_ref: Reference | None = None
+    complaint: Annotated[str, Field(max_length=500)] = ""
+    department: Line | None = None
+    physician_id: Annotated[str, Field(max_length=40)] | None = None
+    returning: bool = False
+    starts_at: AwareDatetime | None = None
+
+
+class ConsultCreated(BaseModel):
+    """The consult, and the link to send to the patient: it is shown this once."""
+
+    consult_id: str
+    join_url: str
+    state: State
+    opens_at: datetime
+    closes_at: datetime
+
+
+class ConsultSummary(BaseModel):
+    """What it came to, once it is settled."""
+
+    voice_s: int
+    video_s: int
+    charge_fen: int
+    currency: str
+    record_id: str | None
+
+
+class ConsultStatus(BaseModel):
+    """How a consult stands."""
+
+    consult_id: str
+    state: State
+    mode: Mode
+    patient_ref: str
+    physician_id: str | None
+    created_at: datetime
+    waiting_at: datetime | None
+    answered_at: datetime | None
+    ended_at: datetime | None
+    end_cause: str | None
+    end_party: Literal["patient", "physician"] | None
+    summary: ConsultSummary | None
+
+
+async def create(request: web.Request) -> web.Response:
+    """Order a consult; answers with the patient's link."""
+    key = await authorized(request, "consults")
+    body = await read_model(request, NewConsult)
+    services = request.app[SERVICES]
+    if services.desk.stopping:
+        raise Problem(503, "draining", "this server is being restarted", Retry_After="5")
+    order = Order(
+        patient_name=body.patient_name,
+        patient_ref=body.patient_ref or "",
+        complaint=body.complaint,
+        department=body.department or "",
+        physician_id=body.physician_id,
+        returning=body.returning,
+        starts_at=int(body.starts_at.timestamp() * 1000) if body.starts_at else None,
+    )
+    try:
+        async with services.storage.write() as conn:
+            case, token = await create_consult(conn, key.organization_id, order, Clock())
+    except UnknownPhysician:
+        raise Problem(422, "unknown_physician", "physician_id: no such physician") from None
+    return json_response(
+        {
+            "consult_id": case.core.id,
+            "join_url": f"{services.base_url}/join#{token}",
+            "state": case.core.state,
+            "opens_at": rfc3339(case.order.opens_at),
+            "closes_at": rfc3339(case.order.closes_at),
+        },
+        status=201,
+    )
+
+
+async def read(request: web.Request) -> web.Response:
+    """How the consult stands."""
+    key = await authorized(request, "consults")
+    services, consult_id = request.app[SERVICES], request.match_info["consult_id"]
+    async with services.storage.read() as conn:
+        case = await store.load(conn, consult_id, Clock())
+    if case is None or case.order.organization_id != key.organization_id:
+        raise Problem(404, "unknown_consult", "there is no such consult")
+    return json_response(_status(case))
+
+
+def _status(case: Case) -> dict[str, object]:
+    core, marks = case.core, case.marks
+    times = {
+        name: None if (at := getattr(marks, name)) is None else rfc3339(at)
+        for name in ("created_at", "waiting_at", "answered_at", "ended_at")
+    }
+    summary = marks.summary
+    return {
+        "consult_id": core.id,
+        "state": core.state,
+        "mode": core.mode,
+        "patient_ref": case.order.patient_ref,
+        "physician_id": core.physician_id,
+        **times,
+        "end_cause": core.end_cause,
+        "end_party": core.end_party,
+        "summary": summary
+        and {
+            "voice_s": summary.voice_s,
+            "video_s": summary.video_s,
+            "charge_fen": summary.charge_fen,
+            "currency": summary.currency,
+            "record_id": summary.record_id,
+        },
+    }
+
+
+_PATH = "/api/v1/consults"
+OPERATIONS = (
+    Operation(
+        "POST",
+        _PATH,
+        create,
+        "Order a consult",
+        {201: ("ordered", ConsultCreated), 503: ("the server is ending", None)},
+        scope="consults",
+        body=NewConsult,
+    ),
+    Operation(
+        "GET",
+        _PATH + "/{consult_id}",
+        read,
+        "How a consult stands",
+        {200: ("the consult", ConsultStatus), 404: ("unknown", None)},
+        scope="consults",
+    ),
+)

@@ -1,0 +1,237 @@
+"""All calls of this process: what the lifecycle asks of them, and what they leave on disk.
+
+Once a second every open meter is brought up to its last packet, shown to its pages, and written
+down, all calls in one transaction: a crash loses at most one second of billing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from media.errors import MediaError
+from media.port import MediaPort
+from metering import checkpoints
+from metering.checkpoints import Checkpoint
+from metering.frozen import freeze, restore
+from metering.meter import Meter
+from metering.tariff import parse_tariff
+from server.call import PARTIES, Call, Report
+from server.clock import Clock, monotonic_ms, wall_ms
+from server.settling import provisional, settle
+from server.storage import Storage
+from signaling import store
+from signaling.errors import OfferRefused
+from signaling.events import Disengage, Effect, Event, Settle
+from signaling.messages import MeterTick, Party, Summary
+from signaling.model import Consult, may_offer
+from signaling.tasks import Tasks, supervise
+
+TICK_S = 1.0
+log = structlog.get_logger()
+
+
+class Pages(Protocol):
+    """Where readings of the meter are shown."""
+
+    def push_meter(self, consult_id: str, tick: MeterTick) -> None:
+        """To both pages of a consult; never blocks."""
+
+    def push_reconnect(self, consult_id: str, party: Party) -> None:
+        """Ask a page for a new media connection; never blocks."""
+
+
+class Calls:
+    """Implements :class:`signaling.ports.CallControl`."""
+
+    def __init__(self, storage: Storage, media: MediaPort, node: str) -> None:
+        self._storage, self._media, self.node = storage, media, node
+        self._calls: dict[str, Call] = {}
+        self._closing = Tasks()
+        self._lags_ms: deque[int] = deque(maxlen=60)
+        self._written: dict[str, Meter] = {}
+        self.checkpoint_failures = 0
+        self._report: Report
+        self._pages: Pages
+
+    def attach(self, report: Report, pages: Pages) -> None:
+        """Say where facts and readings go. Call it once, before anything else."""
+        self._report, self._pages = report, pages
+
+    def __len__(self) -> int:
+        return sum(call.engaged for call in self._calls.values())
+
+    def running(self) -> int:
+        """How many calls bill at this moment."""
+        return sum(call.running for call in self._calls.values())
+
+    def worst_lag_ms(self) -> int:
+        """How late the loop woke the ticker, at worst in the last minute."""
+        return max(self._lags_ms, default=0)
+
+    # --- signaling.ports.CallControl ----------------------------------------------------------
+
+    async def offer(self, consult: Consult, party: Party, connection_id: str, sdp: str) -> str:
+        """Connect a side's media; see the port."""
+        call = self._calls.get(consult.id) or await self._load(consult.id)
+        if call.room is None:
+            call.room = self._media.room(consult.id, call)
+            call.gate()
+        try:
+            return await call.room.offer(party, party, connection_id, sdp)
+        except MediaError as error:
+            raise OfferRefused(error.code, str(error)) from error
+
+    def perform(self, consult: Consult, effect: Effect, now_ms: int) -> None:
+        """Do what a transition asks for; see the port."""
+        call = self._calls.get(consult.id)
+        if call is None:
+            return
+        match effect:
+            case Settle():
+                self._drop(call)
+            case Disengage(cause=cause):
+                call.perform(effect, now_ms)
+                self._disconnect(call, ("patient",) if cause == "hung_up" else PARTIES)
+            case _:
+                call.perform(effect, now_ms)
+
+    async def within(
+        self,
+        conn: AsyncConnection,
+        consult: Consult,
+        event: Event,
+        effects: tuple[Effect, ...],
+        at: datetime,
+    ) -> Summary | None:
+        """Write the record with the event that ends the consult; see the port."""
+        ending = next((effect for effect in effects if isinstance(effect, Settle)), None)
+        if ending is None:
+            return None
+        call = self._calls.get(consult.id)
+        if call is not None:
+            call.observe(monotonic_ms())
+        case = await store.load(conn, consult.id, Clock())
+        assert case is not None, "a consult that moves has a row"
+        at_ms = int(at.timestamp() * 1000)
+        return await settle(conn, case, consult, call, ending, at_ms, self.node)
+
+    def summary(self, consult_id: str) -> Summary | None:
+        """What the consult came to so far; see the port."""
+        call = self._calls.get(consult_id)
+        return provisional(call) if call is not None and call.meter is not None else None
+
+    def arrived(self, consult: Consult, party: Party, resumed: bool) -> None:
+        """Ask a page whose media connection is not here any more to build it again."""
+        call = self._calls.get(consult.id)
+        lost = call is None or call.room is None or not call.room.has(party)
+        if resumed and lost and may_offer(consult, party):
+            self._pages.push_reconnect(consult.id, party)
+
+    # --- opening and closing --------------------------------------------------------------------
+
+    async def _load(self, consult_id: str) -> Call:
+        async with self._storage.write() as conn:
+            call = await self._opened(conn, consult_id)
+        return self._calls.setdefault(consult_id, call)
+
+    async def restore(self, consult_ids: Iterable[str]) -> None:
+        """After a start: take over the meters of these consults where a crash left them."""
+        async with self._storage.write() as conn:
+            for consult_id in consult_ids:
+                self._calls[consult_id] = await self._opened(conn, consult_id)
+
+    async def _opened(self, conn: AsyncConnection, consult_id: str) -> Call:
+        case = await store.load(conn, consult_id, Clock())
+        assert case is not None, "only consults that exist have calls"
+        tariff = parse_tariff(case.order.tariff)
+        saved = await checkpoints.load(conn, consult_id)
+        epoch = saved.epoch + 1 if saved else 1
+        await checkpoints.claim(conn, consult_id, epoch, wall_ms())
+        call = Call(consult_id, tariff, epoch, self._report, self._show)
+        if saved and saved.state is not None:
+            call.meter = restore(saved.state, monotonic_ms(), wall_ms(), epoch)
+        return call
+
+    def _drop(self, call: Call) -> None:
+        call.engaged = False
+        call.gate()
+        del self._calls[call.consult_id]
+        self._written.pop(call.consult_id, None)
+        if call.room is not None:
+            self._closing.start("close room", call.room.close())
+
+    def _disconnect(self, call: Call, parties: Iterable[Party]) -> None:
+        if call.room is not None:
+            for party in parties:
+                self._closing.start("leave room", call.room.leave(party))
+
+    async def close(self) -> None:
+        """Stop all meters, write them down a last time, end all media."""
+        now_ms = monotonic_ms()
+        for call in self._calls.values():
+            call.observe(now_ms)
+            call.suspend(now_ms)
+        await self.checkpoint()
+        for call in self._calls.values():
+            if call.room is not None:
+                await supervise("close room", call.room.close())
+        await self._closing.close()
+
+    # --- every second -----------------------------------------------------------------------------
+
+    async def run_ticks(self) -> None:
+        """Show every running meter once a second. Runs until cancelled."""
+        due = time.monotonic()
+        while True:
+            due += TICK_S
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            self._lags_ms.append(max(0, round((time.monotonic() - due) * 1000)))
+            due = max(due, time.monotonic() - TICK_S)
+            now_ms = monotonic_ms()
+            for call in list(self._calls.values()):
+                call.observe(now_ms)
+                if call.engaged:
+                    self._show(call)
+
+    async def run_checkpoints(self) -> None:
+        """Write every changed meter down once a second. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            await self.checkpoint()
+
+    async def checkpoint(self) -> None:
+        """Write down every meter that changed since the last time, in one transaction."""
+        changed = [
+            (call, call.meter)
+            for call in self._calls.values()
+            if call.meter is not None and self._written.get(call.consult_id) is not call.meter
+        ]
+        if not changed:
+            return
+        rows = [Checkpoint(call.consult_id, call.epoch, freeze(meter)) for call, meter in changed]
+        try:
+            async with self._storage.write() as conn:
+                stale = await checkpoints.save_all(conn, rows, wall_ms())
+        except (SQLAlchemyError, OSError) as error:
+            self.checkpoint_failures += 1
+            log.error("checkpoint_failed", calls=len(rows), error=type(error).__name__)
+            return
+        self._written.update({call.consult_id: meter for call, meter in changed})
+        for consult_id in stale:
+            log.error("call_lost_to_another_node", consult_id=consult_id)
+            if (call := self._calls.get(consult_id)) is not None:
+                self._drop(call)
+
+    def _show(self, call: Call) -> None:
+        tick = call.tick()
+        if tick is not None:
+            self._pages.push_meter(call.consult_id, tick)

@@ -1,0 +1,149 @@
+"""The demo clinic: one organization, one physician, one key, and a fresh link at every start."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sqlalchemy import insert, select, update
+
+from server import tables
+from server.accounts import SCOPES
+from server.clinic import Order, create_consult
+from server.clock import Clock, wall_ms
+from server.errors import DataFolderUnusable
+from server.services import Services
+
+ORGANIZATION, PHYSICIAN, USERNAME, KEY_NAME = "org_demo", "ph_demo", "doctor", "demo"
+TARIFF = {"voice_fen_per_min": 1097, "video_fen_per_min": 2207}  # illustrative
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What `demo.json` holds (CONTRACT.md)."""
+
+    base_url: str
+    console_url: str
+    username: str
+    password: str
+    patient_url: str
+    api_key: str
+
+
+async def prepare(services: Services) -> Demo:
+    """Create what is missing, keep what still works, write `demo.json` readable by its owner.
+
+    Raises:
+        DataFolderUnusable: the file cannot be written.
+    """
+    file = services.settings.data_dir / "demo.json"
+    before = _read(file)
+    await _organization(services)
+    password = await _password(services, before.get("password", ""))
+    api_key = await _api_key(services, before.get("api_key", ""))
+    order = Order(patient_name="李秀英", complaint="头晕三天，血压偏高", returning=False)
+    async with services.storage.write() as conn:
+        _, token = await create_consult(conn, ORGANIZATION, order, Clock())
+    base_url = services.base_url
+    demo = Demo(
+        base_url=base_url,
+        console_url=f"{base_url}/console",
+        username=USERNAME,
+        password=password,
+        patient_url=f"{base_url}/join#{token}",
+        api_key=api_key,
+    )
+    _write(file, demo)
+    return demo
+
+
+def _read(file: Path) -> dict[str, str]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(file: Path, demo: Demo) -> None:
+    new = file.with_suffix(".new")
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            json.dump(asdict(demo), out, ensure_ascii=False, indent=2)
+        new.replace(file)
+    except OSError as error:
+        raise DataFolderUnusable(str(file.parent), error.strerror or str(error)) from error
+
+
+async def _organization(services: Services) -> None:
+    async with services.storage.write() as conn:
+        query = select(tables.organizations.c.id).where(tables.organizations.c.id == ORGANIZATION)
+        if (await conn.execute(query)).first():
+            return
+        await conn.execute(
+            insert(tables.organizations).values(
+                id=ORGANIZATION,
+                name="示范互联网医院 Demo Internet Hospital",
+                channel="third_party",
+                department="全科 General practice",
+                tariff=json.dumps(TARIFF),
+                created_at=wall_ms(),
+            )
+        )
+        await conn.execute(
+            insert(tables.physicians).values(
+                id=PHYSICIAN,
+                organization_id=ORGANIZATION,
+                username=USERNAME,
+                password_hash="",
+                name="林薇 Lin Wei",
+                title="主治医师 Attending physician",
+                department="全科 General practice",
+                created_at=wall_ms(),
+            )
+        )
+
+
+async def _password(services: Services, before: str) -> str:
+    if before and await services.accounts.check(USERNAME, before):
+        return before
+    password = "-".join(secrets.token_hex(2) for _ in range(3))
+    hashed = await services.accounts.hash_password(password)
+    async with services.storage.write() as conn:
+        physicians = tables.physicians
+        await conn.execute(
+            update(physicians).where(physicians.c.id == PHYSICIAN).values(password_hash=hashed)
+        )
+    return password
+
+
+async def _api_key(services: Services, before: str) -> str:
+    if before and await services.accounts.key(before):
+        return before
+    async with services.storage.write() as conn:
+        await services.accounts.revoke_keys(conn, KEY_NAME)
+        return await services.accounts.create_key(conn, ORGANIZATION, KEY_NAME, SCOPES)
+
+
+def greeting(demo: Demo) -> str:
+    """What `make run` prints: where to click, what to type."""
+    return f"""
+Wenzhen is running. Open both links in a browser, side by side:
+
+  Physician   {demo.console_url}
+              name: {demo.username}   password: {demo.password}
+  Patient     {demo.patient_url}
+
+The records that billing systems pull:
+
+  curl -H 'Authorization: Bearer {demo.api_key}' {demo.base_url}/api/v1/records
+
+Another patient link: press Ctrl-C and start again, or
+
+  curl -H 'Authorization: Bearer {demo.api_key}' -H 'Content-Type: application/json' \\
+       -d '{{"patient_name": "王芳"}}' {demo.base_url}/api/v1/consults
+"""

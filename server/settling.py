@@ -1,0 +1,99 @@
+"""From a closed meter to the record in the ledger, and to what the patient reads of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from metering import checkpoints, ledger
+from metering.events import Closed, Opened
+from metering.meter import Meter, open_meter, reading, step
+from metering.rating import Charge, rate
+from metering.record import ConsultFacts, build_record
+from metering.tariff import parse_tariff
+from metering.terms import FAULTS, EndCause, Mode, Party
+from server.call import Call
+from server.clock import monotonic_ms, wall_ms
+from signaling.case import Case
+from signaling.events import Settle
+from signaling.messages import Summary
+from signaling.model import Consult
+
+
+async def settle(
+    conn: AsyncConnection,
+    case: Case,
+    consult: Consult,
+    call: Call | None,
+    ending: Settle,
+    at_ms: int,
+    node: str,
+) -> Summary:
+    """Close the meter and append the consult's one record, in the caller's transaction.
+
+    ``case`` is as before the ending transition, ``consult`` as after it. Called again for the
+    same consult it finds the record that is there. Returns the final summary.
+    """
+    now_ms = monotonic_ms()
+    meter = call.meter if call else None
+    if meter is None:
+        opened = Opened(now_ms, wall_ms(), consult.physician_id or "none", Mode(consult.mode))
+        meter = open_meter(opened)
+    if call is not None:
+        await checkpoints.release(conn, consult.id, call.epoch)
+    cause = EndCause(ending.end_cause)
+    party = Party(ending.end_party) if ending.end_party else Party.SYSTEM
+    closed = step(meter, Closed(now_ms, cause, party))
+    tariff = parse_tariff(case.order.tariff)
+    facts = _facts(case, consult, cause, party, at_ms, node)
+    appended = await ledger.append(conn, build_record(facts, closed, tariff))
+    charge = rate(tariff, reading(closed).seconds(), fault_ended=cause in FAULTS)
+    return _summary(closed, charge, tariff.currency, ending, appended.record)
+
+
+def provisional(call: Call) -> Summary:
+    """What the call would come to if it ended now."""
+    assert call.meter is not None
+    return _summary(call.meter, call.charge(), call.tariff.currency, None, None)
+
+
+def _facts(
+    case: Case, consult: Consult, cause: EndCause, party: Party, at_ms: int, node: str
+) -> ConsultFacts:
+    marks = case.marks
+    waiting_at = marks.waiting_at if marks.waiting_at is not None else marks.created_at
+    answered_at = marks.answered_at if marks.answered_at is not None else at_ms
+    return ConsultFacts(
+        consult_id=consult.id,
+        patient_ref=case.order.patient_ref,
+        physician_id=consult.physician_id or case.core.physician_id or "none",
+        organization_id=case.order.organization_id,
+        created_at_ms=marks.created_at,
+        waiting_at_ms=marks.waiting_at,
+        offered_at_ms=marks.offered_at,
+        answered_at_ms=marks.answered_at,
+        ended_at_ms=at_ms,
+        wait_s=max(0, answered_at - waiting_at) // 1000,
+        end_cause=cause,
+        end_party=party,
+        consent_version=case.order.terms_version,
+        node=node,
+        epoch=marks.epoch,
+    )
+
+
+def _summary(
+    meter: Meter, charge: Charge, currency: str, ending: Settle | None, record: Any
+) -> Summary:
+    seconds = reading(meter).seconds()
+    return Summary(
+        voice_s=seconds[Mode.VOICE],
+        video_s=seconds[Mode.VIDEO],
+        charge_fen=charge.charge_fen,
+        currency=currency,
+        lines=tuple(line.text for line in charge.lines),
+        end_cause=ending.end_cause if ending else None,
+        final=record is not None,
+        record_id=record["record_id"] if record else None,
+    )
