@@ -74,7 +74,7 @@ class Inbound:
         self._reported_ms = 0
         self._nacked_ms = 0
         self._remb_ms = 0
-        self._remb_bps: int | None = None
+        self._remb_bps = 0
 
     def configure(self, offer: Offer, flows: Mapping[str, Flow]) -> None:
         """Take the tracks that an offer names; those that it still names go on."""
@@ -255,13 +255,14 @@ class Inbound:
             self._send_rtcp(rtcp.receiver_report(self._ssrc, ()) + self._remb(now_ms))
 
     def _remb(self, now_ms: int) -> bytes:
-        """A REMB with the least estimate; empty without any."""
-        self._remb_bps = lowest = self._estimates.lowest_bps(now_ms)
-        ssrcs = [t.current.ssrc for t in self.tracks.values() if t.current is not None]
-        if lowest is None or not ssrcs:
+        """A REMB with the least estimate; empty while nobody gets video."""
+        tracks = self.tracks.values()
+        if not any(t.outputs for t in tracks if t.kind == "video"):
             return b""
         self._remb_ms = now_ms
-        return rtcp.remb(self._ssrc, lowest, ssrcs)
+        self._remb_bps = self._estimates.lowest_bps(now_ms)
+        ssrcs = [t.current.ssrc for t in tracks if t.current is not None]
+        return rtcp.remb(self._ssrc, self._remb_bps, ssrcs)
 
     def request_keyframes(self, now_ms: int) -> None:
         """Ask for the keyframes that are wanted and may be asked for now."""
@@ -293,13 +294,15 @@ class Inbound:
         self._request_missing(now_ms)
         self.request_keyframes(now_ms)
         if now_ms - self._reported_ms >= REPORT_INTERVAL_MS:
-            self._reported_ms = now_ms
             self._report(now_ms)
 
     def _report(self, now_ms: int) -> None:
         sources = (t.current for t in self.tracks.values())
         reports = (s.tracker.report(now_ms) for s in sources if s is not None)
         blocks = [block for block in reports if block is not None]
+        if not blocks:
+            return
+        self._reported_ms = now_ms
         self._send_rtcp(
             rtcp.receiver_report(self._ssrc, blocks)
             + rtcp.source_description(self._ssrc, self._cname)
