@@ -1,0 +1,80 @@
+/**
+ * The independent clock's eye inside a page: what really arrives, whatever the page believes.
+ *
+ * Runs before the page's own scripts. It keeps every RTCPeerConnection that the page makes, reads
+ * its counters every 50 ms and reports their sums for this load of the page to the test.
+ */
+(() => {
+  if (window.top !== window) return;
+  const EVERY_MS = 50;
+  const connections = [];
+
+  window.RTCPeerConnection = class extends window.RTCPeerConnection {
+    constructor(...args) {
+      super(...args);
+      connections.push({ pc: this, counts: { audioPackets: 0, audioEnergy: 0, videoPackets: 0, frames: 0 } });
+    }
+  };
+
+  async function read(connection) {
+    if (connection.pc.connectionState === "closed") return;
+    const stats = await connection.pc.getStats();
+    for (const row of stats.values()) {
+      if (row.type === "inbound-rtp" && row.kind === "audio") {
+        connection.counts.audioPackets = row.packetsReceived;
+        connection.counts.audioEnergy = row.totalAudioEnergy ?? 0;
+      } else if (row.type === "inbound-rtp" && row.kind === "video") {
+        connection.counts.videoPackets = row.packetsReceived;
+        connection.counts.frames = row.framesDecoded ?? 0;
+      } else if (row.type === "transport") {
+        const pair = stats.get(row.selectedCandidatePairId);
+        connection.protocol = stats.get(pair?.localCandidateId)?.protocol ?? "";
+        connection.ufrag = row.iceLocalUsernameFragment ?? "";
+      }
+    }
+  }
+
+  async function sample() {
+    await Promise.all(connections.map((connection) => read(connection).catch(() => {})));
+    const sum = (name) => connections.reduce((total, { counts }) => total + counts[name], 0);
+    const last = connections.at(-1);
+    const report = {
+      load: performance.timeOrigin,
+      atMs: performance.timeOrigin + performance.now(),
+      connections: connections.length,
+      protocol: last?.protocol ?? "",
+      ufrag: last?.ufrag ?? "",
+      audioPackets: sum("audioPackets"),
+      audioEnergy: sum("audioEnergy"),
+      videoPackets: sum("videoPackets"),
+      frames: sum("frames"),
+    };
+    window.bystanderReport(report).catch(() => {});
+  }
+
+  async function watch() {
+    const next = performance.now() + EVERY_MS;
+    if (connections.length > 0) await sample();
+    setTimeout(watch, Math.max(0, next - performance.now()));
+  }
+
+  /** @type {Map<RTCRtpSender, MediaStreamTrack | null>} */
+  const silenced = new Map();
+
+  window.bystander = {
+    /** Stop sending anything, as a page does whose microphone and camera died. */
+    async silence() {
+      for (const { pc } of connections)
+        for (const sender of pc.connectionState === "closed" ? [] : pc.getSenders()) {
+          silenced.set(sender, sender.track);
+          await sender.replaceTrack(null);
+        }
+      return performance.timeOrigin + performance.now();
+    },
+    async speak() {
+      for (const [sender, track] of silenced) await sender.replaceTrack(track);
+      silenced.clear();
+    },
+  };
+  void watch();
+})();

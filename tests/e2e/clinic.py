@@ -1,0 +1,163 @@
+"""A clinic for one test: the server, the chairs in front of it, and what must hold at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, Playwright
+
+from tests.e2e.bill import charge_fen
+from tests.e2e.chairs import Chair, Patient, Physician, Shown
+from tests.e2e.clock import Observed, observe
+from tests.e2e.server import Server
+
+BROWSER_ARGS = (
+    "--no-sandbox",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--disable-background-networking",
+)
+
+
+def chromium() -> str:
+    """The browser of these tests: `WENZHEN_CHROMIUM`, or the one the machine has.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    named = os.environ.get("WENZHEN_CHROMIUM")
+    for candidate in (named, "/usr/bin/chromium", shutil.which("chromium")):
+        if candidate and Path(candidate).exists():
+            return candidate
+    raise RuntimeError("these tests need Chromium: install it, or name it in WENZHEN_CHROMIUM")
+
+
+async def open_browser(playwright: Playwright, executable: str | Path | None = None) -> Browser:
+    """One headless browser process with a made-up camera and microphone."""
+    return await playwright.chromium.launch(
+        executable_path=executable or chromium(), headless=True, args=list(BROWSER_ARGS)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A finished consult: what the billing system pulled, and what the test saw itself."""
+
+    record: dict[str, Any]
+    seen: Observed
+
+
+class Clinic:
+    """One running server and everybody who sits in front of it. Open with `open_clinic`."""
+
+    def __init__(self, server: Server, browser: Browser) -> None:
+        self.server, self.browser = server, browser
+        self.patients: list[Patient] = []
+        self.physicians: list[Physician] = []
+
+    @property
+    def chairs(self) -> list[Chair]:
+        """Everybody."""
+        return [*self.patients, *self.physicians]
+
+    async def patient(self, **options: Any) -> Patient:
+        """A patient's browser; `options` as of `Chair.sit`."""
+        name = f"patient-{len(self.patients) + 1}"
+        self.patients.append(await Patient.sit(self.browser, name, **options))
+        return self.patients[-1]
+
+    async def physician(self, **options: Any) -> Physician:
+        """A physician's browser, signed in; `options` as of `Chair.sit`."""
+        name = f"physician-{len(self.physicians) + 1}"
+        self.physicians.append(await Physician.sit(self.browser, name, **options))
+        await self.physicians[-1].sign_in(self.server.demo)
+        return self.physicians[-1]
+
+    async def call(self) -> tuple[Patient, Physician]:
+        """A patient and a physician in a video call, both seen and heard."""
+        physician, patient = await self.physician(), await self.patient()
+        await patient.join(self.server.demo["patient_url"])
+        await physician.take()
+        for chair in (patient, physician):
+            await chair.sees("in-call")
+            await chair.gets_video()
+            await chair.gets_audio()
+        return patient, physician
+
+    async def settled(self, end_cause: str = "physician_finish") -> Settled:
+        """Pull the one record, and check it against the independent clock and the tariff.
+
+        Seconds per mode are those the pages received, ± 1; the charge is METERING's rule on the
+        record's seconds, which every page that shows a summary shows too.
+        """
+        record = await self.server.one_record()
+        seen = observe([p.samples for p in self.patients], [p.samples for p in self.physicians])
+        assert seen.agrees_with(record["mode_seconds"]), f"seen {seen}, recorded {record}"
+        assert record["end_cause"] == end_cause, record
+        assert record["billable_s"] == sum(record["mode_seconds"].values()), record
+        assert record["charge_fen"] == self.charge_fen(record), record
+        return Settled(record, seen)
+
+    @staticmethod
+    def charge_fen(record: dict[str, Any]) -> int:
+        """What the record's seconds cost by its tariff."""
+        rates = {mode: record["tariff"][f"{mode}_fen_per_min"] for mode in ("voice", "video")}
+        return charge_fen(record["mode_seconds"], rates)
+
+    @staticmethod
+    def shown(record: dict[str, Any]) -> Shown:
+        """What a summary page must show of the record."""
+        seconds = record["mode_seconds"]
+        return Shown(seconds.get("voice", 0), seconds.get("video", 0), record["charge_fen"])
+
+    def check_pages(self) -> None:
+        """No page reported an error that its test did not provoke."""
+        faults = {chair.name: found for chair in self.chairs if (found := chair.faults())}
+        assert not faults, faults
+
+    async def keep(self, folder: Path) -> None:
+        """Save what explains a failure: pictures, samples and the server's log."""
+        self._keep_texts(folder)
+        for chair in self.chairs:
+            await chair.page.screenshot(path=folder / f"{chair.name}.png")
+
+    def _keep_texts(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "server.log").write_text(self.server.log(), "utf-8")
+        for chair in self.chairs:
+            lines = [*map(repr, chair.samples), *chair.errors]
+            (folder / f"{chair.name}.txt").write_text("\n".join(lines), "utf-8")
+
+
+@asynccontextmanager
+async def open_clinic(
+    browser: Browser, server: Server | None = None, kept: Path | None = None
+) -> AsyncIterator[Clinic]:
+    """Run a server for the time of the context; then everything must have been clean.
+
+    Page errors, a crash in the server's log and an unclean end fail the test that used it. What
+    explains a failure is saved under `kept`.
+    """
+    server = server or Server()
+    clinic = Clinic(server, browser)
+    try:
+        await server.start()
+        try:
+            yield clinic
+            clinic.check_pages()
+        except BaseException:
+            if kept is not None:
+                await clinic.keep(kept)
+            raise
+        finally:
+            for chair in clinic.chairs:
+                await chair.leave()
+        await server.stop()
+    finally:
+        await server.discard()

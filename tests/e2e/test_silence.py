@@ -1,0 +1,42 @@
+"""A side that sends nothing gets nothing, and nobody pays for it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.chairs import let_pass
+from tests.e2e.clock import common, length_s, received
+from tests.e2e.conftest import OpenClinic
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def test_a_patient_who_stops_sending_gets_nothing_and_is_not_billed(
+    clinics: OpenClinic,
+) -> None:
+    """From 2 s after the last packet nothing is forwarded; billing ended with that packet."""
+    async with clinics() as clinic:
+        patient, physician = await clinic.call()
+        await let_pass(5)
+        silent_at_s = await patient.silence()
+        for chair in (patient, physician):
+            reason = await chair.sees("pause-reason", within_s=4)
+            await expect(reason).not_to_be_empty()
+        await let_pass(3)
+        speaks_at_s = patient.now.at_s
+        await patient.speak()
+        for chair in (patient, physician):
+            await chair.sees_no("pause-reason")
+            await chair.gets_video()
+            await chair.gets_audio()
+        await let_pass(3)
+        await physician.finish()
+
+        settled = await clinic.settled()
+        assert await patient.summary() == clinic.shown(settled.record)
+        quiet = ((silent_at_s + 2.5, speaks_at_s),)
+        assert length_s(quiet) > 1
+        assert length_s(common(received(patient.samples), quiet)) == 0, "a free call"
+        assert len(settled.record["segments"]) == 2
+        assert settled.record["interrupted_s"] >= 4
