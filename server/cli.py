@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from server.app import serve  # noqa: PLC0415  # `wenzhen quote` needs no media stack
+    from server.process import serve  # noqa: PLC0415  # `wenzhen quote` needs no media stack
 
     return serve(Settings.from_args(args, os.environ))
 
