@@ -341,7 +341,7 @@ def _blame(meter: Meter, change: Change) -> EndCause:
             ends = (later.field, later.value) in (("held", True), ("engaged", False))
             if ends and later.cause is not None and later.at_ms <= change.at_ms + FLOW_GAP_MS:
                 return later.cause
-    assert change.cause is not None, "what starts something ends no segment"  # noqa: S101
+    assert change.cause is not None, "what starts something ends no segment"
     return change.cause
 
 

@@ -1,0 +1,109 @@
+"""The hash chain of the ledger, so that anyone can prove that no record was changed or left out.
+
+    hash = SHA-256(prev_hash ‖ canonical)
+
+`prev_hash` is the 64 lower-case hex digits of the predecessor's hash, as ASCII bytes (not the 32
+raw bytes); the first record follows `GENESIS`, 64 zeros. `canonical` is the RFC 8785 form of the
+record, UTF-8, without its member `hash` and with everything else, `seq` and `prev_hash` too.
+`hash` is written in lower-case hex. With `jq` and `sha256sum`, for records as the feed gives them:
+
+    (jq -j .prev_hash record.json; jq -jcS 'del(.hash)' record.json) | sha256sum
+
+A chain alone cannot show that its tail was cut off: compare the head with one published elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import rfc8785
+
+from metering.errors import ChainBroken
+
+GENESIS: Final = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last position and hash of a chain; `Head()` is that of an empty one."""
+
+    seq: int = 0
+    hash: str = GENESIS
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How far a chain holds: `head` is its last sound record, `broken` the first that is not."""
+
+    head: Head
+    broken: ChainBroken | None = None
+
+
+def canonical(record: Mapping[str, Any]) -> bytes:
+    """Give the RFC 8785 form, UTF-8."""
+    return rfc8785.dumps(dict(record))
+
+
+def link(prev_hash: str, record_without_hash: Mapping[str, Any]) -> str:
+    """Give the hash of a record that follows `prev_hash`; both in lower-case hex."""
+    return hashlib.sha256(prev_hash.encode("ascii") + canonical(record_without_hash)).hexdigest()
+
+
+def chained(head: Head, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the record that follows `head`: `body` with `seq`, `prev_hash` and `hash`."""
+    record = {**body, "seq": head.seq + 1, "prev_hash": head.hash}
+    return {**record, "hash": link(head.hash, record)}
+
+
+def check(head: Head, record: Mapping[str, Any] | str) -> Head:
+    """Check that a record follows `head`; give the new head.
+
+    A text must also be canonical, byte for byte, as the ledger stores it and the feed serves it.
+
+    Raises:
+        ChainBroken: it does not; says which record, and why.
+    """
+    expected = head.seq + 1
+    if isinstance(record, str):
+        record = _parsed(expected, record)
+    if record.get("seq") != expected:
+        raise ChainBroken(expected, _name(record), f"its seq is {record.get('seq')}")
+    if record.get("prev_hash") != head.hash:
+        raise ChainBroken(expected, _name(record), "its prev_hash is not its predecessor's hash")
+    rest = {name: value for name, value in record.items() if name != "hash"}
+    if record.get("hash") != (found := link(head.hash, rest)):
+        raise ChainBroken(expected, _name(record), f"its content hashes to {found}")
+    return Head(expected, found)
+
+
+def verify(records: Iterable[Mapping[str, Any] | str], head: Head | None = None) -> Verification:
+    """Check records in ascending order, from the first on or from behind `head`.
+
+    Stops at the first that is broken and names it.
+    """
+    reached = head or Head()
+    for record in records:
+        try:
+            reached = check(reached, record)
+        except ChainBroken as broken:
+            return Verification(reached, broken)
+    return Verification(reached)
+
+
+def _parsed(expected: int, text: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(text)
+        sound = isinstance(parsed, dict) and canonical(parsed) == text.encode()
+    except (ValueError, RecursionError):
+        raise ChainBroken(expected, "?", "its text is not JSON") from None
+    if not sound:
+        raise ChainBroken(expected, _name(parsed), "its text is not canonical")
+    return dict(parsed)
+
+
+def _name(record: object) -> str:
+    return str(record.get("record_id", "?")) if isinstance(record, Mapping) else "?"
