@@ -11,6 +11,7 @@ ConsultError
 ├── ProposalGone         the proposed mode was answered or withdrawn
 ├── OfferRefused         the media side cannot accept an SDP offer
 ├── LinkInvalid          a link is unknown, replayed, too early or expired: all alike
+├── NotSignedIn          a console has no valid session
 ├── Stopping             the server is being stopped and takes nothing new
 ├── Overloaded           a consult has more unanswered commands than it may
 └── StorageTrouble       the database did not take a write; nothing was changed
@@ -130,6 +131,15 @@ class LinkInvalid(ConsultError):
 
     def __init__(self) -> None:
         super().__init__("this link is not valid")
+
+
+class NotSignedIn(ConsultError):
+    """The console's request carries no valid session."""
+
+    code = "not_signed_in"
+
+    def __init__(self) -> None:
+        super().__init__("please sign in")
 
 
 class Stopping(ConsultError):

@@ -7,14 +7,13 @@ Times are milliseconds of the caller's monotonic clock (``_ms``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
 
 from signaling.messages import EndCause, Mode, Party
 
 By = Literal["patient", "physician", "server", "clinic"]
 TimerKind = Literal[
-    "expire",
     "answer",
     "retry",
     "connect",
@@ -60,6 +59,7 @@ class Joined(Command):
     by = "patient"
     mode: Mode
     place: int
+    language: str = ""
 
 
 @dataclass(frozen=True)
@@ -277,6 +277,11 @@ class LongestCall(Fact):
     """The call reached its longest duration."""
 
     kind = "longest_call"
+
+
+def details(event: Event) -> dict[str, Any]:
+    """The fields of an event, as JSON knows them."""
+    return {field.name: getattr(event, field.name) for field in fields(event)}  # type: ignore[arg-type]  # all events are dataclasses
 
 
 EVENTS: tuple[type[Event], ...] = (

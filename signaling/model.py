@@ -106,7 +106,6 @@ class Consult:
 
 
 TIMED_OUT: Final[Mapping[TimerKind, ev.Fact]] = {
-    "expire": ev.Expired(),
     "answer": ev.AnswerTimedOut(),
     "retry": ev.RetryDue(),
     "connect": ev.ConnectTimedOut(),

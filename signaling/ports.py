@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from signaling.case import Physician
 from signaling.events import Effect, Event
 from signaling.messages import Party, Summary
 from signaling.model import Consult
+
+__all__ = ["Audit", "CallControl", "Clock", "Database", "Identities", "Physician"]
 
 
 class Database(Protocol):
@@ -45,7 +47,8 @@ class CallControl(Protocol):
         """Do what a transition asks for: after its commit, at once, in order.
 
         Never blocks and never raises; safe to call twice with the same. ``now_ms`` is the
-        monotonic time of the transition. ``Release`` is performed by this package.
+        monotonic time of the transition. ``Release`` and ``AskReconnect`` never come here: this
+        package performs them.
         """
 
     async def within(
@@ -55,16 +58,17 @@ class CallControl(Protocol):
         event: Event,
         effects: tuple[Effect, ...],
         at: datetime,
-    ) -> None:
+    ) -> Summary | None:
         """Take part in the transaction of a transition (called for every one).
 
         ``consult`` is as after the transition. With ``Settle`` among the effects the record is
-        written here, so that it and the end are one. May be called again for the same
-        transition when a commit failed; must leave no trace outside ``conn``.
+        written here, so that it and the end are one, and the final summary is returned: it is
+        kept with the consult, for pages that ask when the call is long forgotten. May be called
+        again for the same transition when a commit failed; leaves no trace outside ``conn``.
         """
 
     def summary(self, consult_id: str) -> Summary | None:
-        """What the consult came to so far; final after it was settled; None when unknown."""
+        """What the consult came to so far; None when there is no such call."""
 
     def arrived(self, consult: Consult, party: Party, resumed: bool) -> None:
         """A page of this side connected and has received its hello.
@@ -72,16 +76,6 @@ class CallControl(Protocol):
         ``resumed``: the same page load was connected before, so its media connection may be
         from before a restart: when there is none here any more, ask it to reconnect.
         """
-
-
-@dataclass(frozen=True)
-class Physician:
-    """Who is signed in at a console."""
-
-    id: str
-    name: str
-    title: str
-    organization_id: str
 
 
 class Identities(Protocol):
@@ -101,3 +95,13 @@ class Audit(Protocol):
 
     def __call__(self, kind: str, fields: Mapping[str, str]) -> None:
         """Note it; never blocks. Fields hold ids, never names or tokens."""
+
+
+class Clock(Protocol):
+    """Two clocks: one to measure with, one to label with."""
+
+    def now_ms(self) -> int:
+        """Monotonic milliseconds."""
+
+    def at_ms(self) -> int:
+        """Wall time, epoch milliseconds, UTC."""

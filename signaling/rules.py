@@ -13,7 +13,7 @@ from signaling import events as ev
 from signaling.errors import AlreadyTaken, InvalidTransition, ProposalGone
 from signaling.events import DisengageCause, Effect, Event, Outcome
 from signaling.messages import EndCause, Party, State
-from signaling.model import Arm, Consult, OpenProposal, Timers, arm
+from signaling.model import IN_CALL, Arm, Consult, OpenProposal, Timers, arm
 
 Moved = tuple[Consult, tuple[Effect, ...]]
 Act = Callable[[Consult, Any, int, Timers], Moved | None]
@@ -338,7 +338,7 @@ def _engage(c: Consult) -> ev.Engage:
 
 
 def _physician(c: Consult) -> str:
-    assert c.physician_id is not None, c.state  # noqa: S101  whoever is offered has a physician
+    assert c.physician_id is not None, c.state
     return c.physician_id
 
 
@@ -417,3 +417,12 @@ def restart(c: Consult, _e: Event, now_ms: int, t: Timers) -> Moved | None:
 
 def no_news(_c: Consult, _e: Event, _now_ms: int, _t: Timers) -> None:
     """Repeating it, or losing a race with the end, is no fault of the sender's."""
+
+
+def standing_effects(c: Consult) -> tuple[Effect, ...]:
+    """What must hold in this state, whatever led to it: for who lost track of the effects."""
+    if c.end_cause is not None:
+        return (ev.Settle(c.end_cause, c.end_party),)
+    if c.state in IN_CALL and not c.hung_up and not c.freed:
+        return (_engage(c), ev.HoldMedia()) if c.state == "held" else (_engage(c),)
+    return (ev.Disengage("hung_up" if c.hung_up else "freed", None),)

@@ -1,0 +1,88 @@
+"""What is asked of a consult, by whom, and what a command of the protocol means for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from signaling import events as ev
+from signaling import messages as m
+from signaling.case import Case, Physician
+from signaling.errors import ConsultError, OfferRefused
+from signaling.events import Command
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A command and where its one answer goes. ``physician`` None: the consult's patient."""
+
+    command: m.PatientCommand | m.ConsoleCommand
+    physician: Physician | None
+    reply: Callable[[m.Answer], None]
+    keep_refusal: bool = True
+    """Whether a refusal is the command's final answer, and kept for its repeats."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A page wants to see the consult and its history after event number ``after``.
+
+    ``seen`` is called between two transitions: no event is missing or comes twice when the page
+    shows changes from then on. Called with None when there is no such consult.
+    """
+
+    after: int
+    seen: Callable[[Case | None, tuple[m.Event, ...]], None]
+
+
+def scope(ask: Ask, consult_id: str) -> str:
+    """Within this, a command id names one command."""
+    return f"physician:{ask.physician.id}" if ask.physician else f"patient:{consult_id}"
+
+
+def accepted(ask: Ask, **result: str) -> m.Answer:
+    """The answer to a command that was done."""
+    return m.Answer(command_id=ask.command.id, ok=True, result=result)
+
+
+def refusal(ask: Ask, error: ConsultError) -> m.Answer:
+    """The answer to a command that was not done."""
+    code = error.reason if isinstance(error, OfferRefused) else error.code
+    return m.Answer(
+        command_id=ask.command.id, ok=False, error=m.Problem(code=code, message=str(error))
+    )
+
+
+def event_of(ask: Ask, next_place: Callable[[], int]) -> Command:  # noqa: PLR0911  one per command
+    """What the command does to the consult. Not for offers, which media answers first."""
+    match ask.command:
+        case m.Join(mode=mode, language=language):
+            return ev.Joined(mode, next_place(), language)
+        case m.AnswerMode(proposal_id=proposal_id, accept=accept):
+            return ev.ModeAnswered(proposal_id, accept)
+        case m.PatientSetMode():
+            return ev.ModeLowered("patient")
+        case m.PhysicianSetMode(mode="voice"):
+            return ev.ModeLowered("physician")
+        case m.PhysicianSetMode(id=command_id):
+            return ev.VideoProposed(command_id)
+        case m.Take():
+            who = ask.physician
+            assert who is not None
+            return ev.Taken(who.id, who.name, who.title)
+        case m.Finish(outcome=outcome):
+            return ev.Finished(outcome)
+        case m.PatientOffer() | m.PhysicianOffer():
+            return ev.PatientOffered()
+        case m.HangUp() | m.Rejoin() | m.Leave() | m.Hold() | m.Resume() | m.PutBack() as plain:
+            return _PLAIN[type(plain)]
+
+
+_PLAIN: dict[type[m.Incoming], Command] = {
+    m.HangUp: ev.HungUp(),
+    m.Rejoin: ev.Rejoined(),
+    m.Leave: ev.Left(),
+    m.Hold: ev.Held(),
+    m.Resume: ev.Resumed(),
+    m.PutBack: ev.PutBack(),
+}

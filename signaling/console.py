@@ -1,0 +1,58 @@
+"""The socket.io namespace ``/console``: the page of a physician who is signed in."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import socketio
+import structlog
+from pydantic import ValidationError
+
+from signaling.errors import NotSignedIn, Stopping, StorageTrouble
+from signaling.messages import CONSOLE_COMMAND, ConsoleAuth
+from signaling.pages import Pages
+from signaling.patient import IDENTITY_TIMEOUT_S, refuse
+from signaling.ports import Identities
+
+log = structlog.get_logger()
+
+
+class ConsoleNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # the library has no types
+    """Handlers validate, line up, and return: none waits for a consult."""
+
+    def __init__(self, pages: Pages, identities: Identities) -> None:
+        super().__init__("/console")
+        self._pages, self._identities = pages, identities
+        self.stopping = False
+
+    async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
+        """Let in whom the session cookie stands for."""
+        if self.stopping:
+            raise refuse(Stopping())
+        try:
+            page = ConsoleAuth.model_validate(auth)
+        except ValidationError:
+            raise refuse(NotSignedIn()) from None
+        try:
+            async with asyncio.timeout(IDENTITY_TIMEOUT_S):
+                physician = await self._identities.physician(environ)
+        except Exception as error:
+            log.warning("identity_unknown", error=type(error).__name__)
+            raise refuse(StorageTrouble()) from None
+        if physician is None:
+            raise refuse(NotSignedIn())
+        self._pages.console_came(sid, physician, page)
+
+    async def on_disconnect(self, sid: str, _reason: str) -> None:
+        """The page is gone."""
+        self._pages.gone(sid)
+
+    async def on_command(self, sid: str, data: Any) -> None:
+        """One command, or something malformed, which closes the page."""
+        try:
+            command = CONSOLE_COMMAND.validate_python(data)
+        except ValidationError:
+            self._pages.malformed(sid)
+            return
+        self._pages.console_says(sid, command)

@@ -1,0 +1,153 @@
+"""Consults and their events in SQL, compare-and-set.
+
+All functions work inside the caller's transaction. What the database raises
+(``sqlalchemy.exc.SQLAlchemyError``) passes through: the transaction is lost then.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from signaling import messages as m
+from signaling.case import Case, Marks, NewConsult, from_row, rfc3339, to_row
+from signaling.events import Event, details
+from signaling.model import TERMINAL, Consult
+from signaling.ports import Clock
+from signaling.tables import command_answers, consult_events, consults
+
+ANSWERS_KEPT_MS = 24 * 3600 * 1000
+
+
+class Stale(Exception):
+    """The row is not as this process believes: somebody else moved the consult on."""
+
+
+async def create(conn: AsyncConnection, new: NewConsult, clock: Clock, node: str = "") -> Case:
+    """Store a new consult, in state ``created``, with its event number 1."""
+    at_ms, now_ms = clock.at_ms(), clock.now_ms()
+    case = Case(new, Consult(new.id, version=1), Marks(created_at=at_ms, node=node))
+    await conn.execute(insert(consults).values(**asdict(new), **to_row(case, now_ms, at_ms)))
+    await conn.execute(
+        insert(consult_events).values(
+            consult_id=new.id, n=1, kind="created", at=at_ms, by="clinic", data="{}"
+        )
+    )
+    return case
+
+
+async def load(conn: AsyncConnection, consult_id: str, clock: Clock) -> Case | None:
+    """The consult of this id, None when there is none."""
+    query = select(consults).where(consults.c.id == consult_id)
+    row = (await conn.execute(query)).mappings().first()
+    return from_row(dict(row), clock.now_ms(), clock.at_ms()) if row else None
+
+
+async def by_link_hash(conn: AsyncConnection, link_hash: str, clock: Clock) -> Case | None:
+    """The consult whose link has this hash, whether or not it is open now."""
+    query = select(consults).where(consults.c.link_hash == link_hash)
+    row = (await conn.execute(query)).mappings().first()
+    return from_row(dict(row), clock.now_ms(), clock.at_ms()) if row else None
+
+
+async def live(conn: AsyncConnection, clock: Clock) -> list[Case]:
+    """All consults that are under way, oldest first: what a restarted process takes up."""
+    over = (*TERMINAL, "created")
+    query = select(consults).where(consults.c.state.not_in(over)).order_by(consults.c.created_at)
+    rows = (await conn.execute(query)).mappings().all()
+    return [from_row(dict(row), clock.now_ms(), clock.at_ms()) for row in rows]
+
+
+async def last_place(conn: AsyncConnection) -> int:
+    """The greatest place ever given, 0 without any."""
+    return (await conn.execute(select(func.max(consults.c.place)))).scalar() or 0
+
+
+async def events(conn: AsyncConnection, consult_id: str, after: int) -> tuple[m.Event, ...]:
+    """The history of a consult after event number ``after``, in order."""
+    query = (
+        select(consult_events)
+        .where(consult_events.c.consult_id == consult_id, consult_events.c.n > after)
+        .order_by(consult_events.c.n)
+    )
+    rows = (await conn.execute(query)).mappings().all()
+    return tuple(
+        m.Event(n=row["n"], kind=row["kind"], at=rfc3339(row["at"]), by=row["by"]) for row in rows
+    )
+
+
+async def save(
+    conn: AsyncConnection, before: Case, after: Case, event: Event, clock: Clock
+) -> m.Event:
+    """Write one transition and its event, if the row is still as in ``before``.
+
+    Raises:
+        Stale: it is not; nothing was written.
+        IntegrityError: the physician is in another call.
+    """
+    at_ms, core = clock.at_ms(), before.core
+    changed = await conn.execute(
+        update(consults)
+        .where(
+            consults.c.id == core.id,
+            consults.c.state == core.state,
+            consults.c.version == core.version,
+            consults.c.epoch == before.marks.epoch,
+        )
+        .values(**to_row(after, clock.now_ms(), at_ms))
+    )
+    if changed.rowcount != 1:
+        raise Stale(core.id)
+    entry = m.Event(n=after.core.version, kind=event.kind, at=rfc3339(at_ms), by=event.by)
+    await conn.execute(
+        insert(consult_events).values(
+            consult_id=core.id,
+            n=entry.n,
+            kind=entry.kind,
+            at=at_ms,
+            by=entry.by,
+            data=json.dumps(details(event), ensure_ascii=False),
+        )
+    )
+    return entry
+
+
+async def answer(conn: AsyncConnection, scope: str, command_id: str) -> m.Answer | None:
+    """The first answer to this command, None when it is new."""
+    query = select(command_answers.c.answer).where(
+        command_answers.c.scope == scope, command_answers.c.command_id == command_id
+    )
+    text = (await conn.execute(query)).scalar()
+    return m.Answer.model_validate_json(text) if text is not None else None
+
+
+async def remember(conn: AsyncConnection, scope: str, given: m.Answer, clock: Clock) -> None:
+    """Keep the answer to a command, for when it is repeated."""
+    await conn.execute(
+        insert(command_answers).values(
+            scope=scope,
+            command_id=given.command_id,
+            answer=given.model_dump_json(),
+            at=clock.at_ms(),
+        )
+    )
+
+
+async def forget_answers(conn: AsyncConnection, clock: Clock) -> None:
+    """Drop answers that nobody can ask for any more."""
+    oldest = clock.at_ms() - ANSWERS_KEPT_MS
+    await conn.execute(delete(command_answers).where(command_answers.c.at < oldest))
+
+
+async def overdue(conn: AsyncConnection, clock: Clock, limit: int = 200) -> Sequence[str]:
+    """Ids of consults that nobody joined while their link was open."""
+    query = (
+        select(consults.c.id)
+        .where(consults.c.state == "created", consults.c.closes_at < clock.at_ms())
+        .limit(limit)
+    )
+    return (await conn.execute(query)).scalars().all()
