@@ -24,11 +24,10 @@ class ConsoleNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # the li
     def __init__(self, pages: Pages, identities: Identities) -> None:
         super().__init__("/console")
         self._pages, self._identities = pages, identities
-        self.stopping = False
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
         """Let in whom the session cookie stands for."""
-        if self.stopping:
+        if self._pages.stopping:
             raise refuse(Stopping())
         try:
             page = ConsoleAuth.model_validate(auth)

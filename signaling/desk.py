@@ -61,6 +61,7 @@ class Desk:
 
     def __init__(self, setup: DeskSetup) -> None:
         self._setup = setup
+        self.audit = setup.audit
         self._tasks = Tasks()
         self._keepers: dict[str, Keeper] = {}
         self._busy: dict[str, str] = {}

@@ -55,6 +55,8 @@ class Pages:
         self._by_sid: dict[str, PatientSeat | ConsoleSeat] = {}
         self._told: dict[str, Standing] = {}
         self._places_due: asyncio.TimerHandle | None = None
+        self.stopping = False
+        """Nobody is let in any more."""
         socket.farewell = self._farewell
 
     # --- what calls send -----------------------------------------------------------------------
@@ -76,6 +78,8 @@ class Pages:
 
     async def stop(self) -> None:
         """Say to every page that the server is being stopped, and close it."""
+        self.stopping = True
+        self._desk.stop()
         for seat in list(self._by_sid.values()):
             seat.page.close("server_stopping")
         if self._places_due is not None:

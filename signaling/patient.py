@@ -31,11 +31,10 @@ class PatientNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # the li
     def __init__(self, pages: Pages, identities: Identities, audit: Audit) -> None:
         super().__init__("/patient")
         self._pages, self._identities, self._audit = pages, identities, audit
-        self.stopping = False
 
     async def on_connect(self, sid: str, _environ: dict[str, Any], auth: Any) -> None:
         """Let in who has a link; every link that opens nothing is refused alike."""
-        if self.stopping:
+        if self._pages.stopping:
             raise refuse(Stopping())
         try:
             who = PatientAuth.model_validate(auth)

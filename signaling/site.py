@@ -49,10 +49,11 @@ class Site:
         )
         self.socket = SocketServer(setup.clock, setup.allowed_origins)
         self.pages = Pages(self.socket, self.desk, setup.calls, setup.clock)
-        self._patients = PatientNamespace(self.pages, setup.identities, setup.audit)
-        self._consoles = ConsoleNamespace(self.pages, setup.identities)
-        self.socket.sio.register_namespace(self._patients)
-        self.socket.sio.register_namespace(self._consoles)
+        for namespace in (
+            PatientNamespace(self.pages, setup.identities, setup.audit),
+            ConsoleNamespace(self.pages, setup.identities),
+        ):
+            self.socket.sio.register_namespace(namespace)
 
     def attach(self, app: web.Application) -> None:
         """Serve ``/socket.io/`` on this application."""
@@ -72,8 +73,6 @@ class Site:
 
     async def close(self) -> None:
         """Say goodbye to all pages and end all tasks."""
-        self._patients.stopping = self._consoles.stopping = True
-        self.desk.stop()
         await self.pages.stop()
         await self.socket.close()
         await self.desk.close()
