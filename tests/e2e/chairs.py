@@ -219,17 +219,14 @@ class Patient(Chair):
         await self.press("rejoin")
 
     async def summary(self) -> Shown:
-        """The summary, once it is on the page."""
-        found = self.page.locator("[data-testid=summary]:visible").locator(
-            "xpath=descendant-or-self::*[@data-charge-fen]"
-        )
-        await expect(found.first).to_be_visible(timeout=WITHIN_S * 1000)
-        read = found.first.get_attribute
-        return Shown(
-            voice_s=int(await read("data-voice-s") or -1),
-            video_s=int(await read("data-video-s") or -1),
-            charge_fen=int(await read("data-charge-fen") or -1),
-        )
+        """The final summary, once it is on the page."""
+        found = await self.sees("summary")
+        await expect(found).to_have_attribute("data-final", "true")
+        figures = {
+            name: int(await found.get_attribute(f"data-{name.replace('_', '-')}") or -1)
+            for name in ("voice_s", "video_s", "charge_fen")
+        }
+        return Shown(**figures)
 
 
 class Physician(Chair):
