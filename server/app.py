@@ -24,10 +24,8 @@ from server.settings import Settings
 from server.storage import Storage
 from server.supervise import keep_running
 from signaling import store
-from signaling.desk import Desk, DeskSetup
 from signaling.model import Timers
-from signaling.reception import Reception
-from signaling.socket import SocketServer
+from signaling.site import Site, SiteSetup
 from signaling.tasks import Tasks
 
 log = structlog.get_logger()
@@ -100,8 +98,7 @@ async def _wire(
     settings: Settings, base_url: str, storage: Storage, media: MediaPort, stack: AsyncExitStack
 ) -> Services:
     clock, accounts = Clock(), Accounts(storage, session_s=settings.session_s)
-    tasks = Tasks()
-    node = _node()
+    node, tasks = _node(), Tasks()
     calls = Calls(storage, media, node)
 
     def audit(kind: str, fields: Mapping[str, str]) -> None:
@@ -109,21 +106,27 @@ async def _wire(
         actor, consult_id = fields.get("physician_id", "page"), fields.get("consult_id")
         tasks.start("audit", accounts.audit(actor, kind, consult_id, fields.get("command", "")))
 
-    desk = Desk(DeskSetup(storage, calls, clock, audit, _timers(settings), node))
-    sockets = SocketServer(clock, (base_url,))
-    reception = Reception(desk, calls, SignedIn(storage, accounts), sockets, clock)
-    calls.attach(desk.submit, reception)
+    site = Site(
+        SiteSetup(
+            database=storage,
+            calls=calls,
+            identities=SignedIn(storage, accounts),
+            clock=clock,
+            audit=audit,
+            timers=_timers(settings),
+            node=node,
+            allowed_origins=(base_url,),
+        )
+    )
+    calls.attach(site.desk.submit, site.pages)
+    stack.push_async_callback(calls.close)
+    stack.push_async_callback(tasks.close)
     async with storage.read() as conn:
         left = [case.core.id for case in await store.live(conn, clock)]
     await calls.restore(left)
-    stack.push_async_callback(tasks.close)
-    stack.push_async_callback(calls.close)
-    await desk.start(reception)
-    stack.push_async_callback(desk.close)
-    stack.push_async_callback(reception.close)
     tasks.start("meter ticks", keep_running("meter ticks", calls.run_ticks))
     tasks.start("checkpoints", keep_running("checkpoints", calls.run_checkpoints))
-    return Services(settings, base_url, storage, accounts, media, calls, desk, sockets)
+    return Services(settings, base_url, storage, accounts, media, calls, site)
 
 
 def _node() -> str:

@@ -45,8 +45,8 @@ class Pages(Protocol):
     def push_meter(self, consult_id: str, tick: MeterTick) -> None:
         """To both pages of a consult; never blocks."""
 
-    def push_reconnect(self, consult_id: str, party: Party) -> None:
-        """Ask a page for a new media connection; never blocks."""
+    def reconnect_media(self, consult_id: str, party: Party | None = None) -> None:
+        """Ask one side for a new media connection, or both; never blocks."""
 
 
 class Calls:
@@ -132,9 +132,9 @@ class Calls:
     def arrived(self, consult: Consult, party: Party, resumed: bool) -> None:
         """Ask a page whose media connection is not here any more to build it again."""
         call = self._calls.get(consult.id)
-        lost = call is None or call.room is None or not call.room.has(party)
+        lost = call is None or call.room is None or not call.room.connects(party)
         if resumed and lost and may_offer(consult, party):
-            self._pages.push_reconnect(consult.id, party)
+            self._pages.reconnect_media(consult.id, party)
 
     # --- opening and closing --------------------------------------------------------------------
 

@@ -93,7 +93,7 @@ async def serve(
     for operation in operations:
         app.router.add_route(operation.method, operation.path, operation.handler)
     add_pages(app)
-    services.socket.sio.attach(app)
+    services.site.attach(app)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -102,4 +102,6 @@ async def serve(
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
+    await services.site.start()
+    stack.push_async_callback(services.site.close)
     await web.SockSite(runner, listener, ssl_context=context, backlog=1024).start()

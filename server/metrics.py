@@ -30,7 +30,7 @@ class _Live(Collector):
         states = GaugeMetricFamily(
             "wenzhen_consults", "Consults that are not over, by state", labels=["state"]
         )
-        counts = Counter(case.core.state for case in services.desk.cases())
+        counts = Counter(case.core.state for case in services.site.desk.cases())
         for state, count in sorted(counts.items()):
             states.add_metric([state], count)
         yield states

@@ -45,7 +45,7 @@ async def _serve(settings: Settings) -> int:
             await ending.wait()
         log.info("draining", calls=len(services.calls))
         ending.clear()  # a second signal does not wait
-        await _first(services.desk.drain(settings.drain_s), ending.wait())
+        await _first(services.site.desk.drain(settings.drain_s), ending.wait())
     log.info("stopped")
     return 0
 

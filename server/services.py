@@ -12,8 +12,7 @@ from server.calls import Calls
 from server.security import Throttle
 from server.settings import Settings
 from server.storage import Storage
-from signaling.desk import Desk
-from signaling.socket import SocketServer
+from signaling.site import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +25,7 @@ class Services:
     accounts: Accounts
     media: MediaPort
     calls: Calls
-    desk: Desk
-    socket: SocketServer
+    site: Site
     sign_in_throttle: Throttle = field(default_factory=lambda: Throttle(burst=10, per_s=0.2))
     key_throttle: Throttle = field(default_factory=lambda: Throttle(burst=400, per_s=100))
 

@@ -79,7 +79,7 @@ async def create(request: web.Request) -> web.Response:
     key = await authorized(request, "consults")
     body = await read_model(request, NewConsult)
     services = request.app[SERVICES]
-    if services.desk.stopping:
+    if services.site.desk.stopping:
         raise Problem(503, "draining", "this server is being restarted", Retry_After="5")
     order = Order(
         patient_name=body.patient_name,

@@ -24,7 +24,7 @@ async def healthz(_request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """New consults can be taken: the database answers and the process is not ending."""
     services = request.app[SERVICES]
-    if services.desk.stopping:
+    if services.site.desk.stopping:
         raise Problem(503, "draining", "this process is ending and takes no new calls")
     try:
         async with asyncio.timeout(READY_TIMEOUT_S), services.storage.read() as connection:
