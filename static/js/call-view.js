@@ -1,0 +1,156 @@
+/** The call on the screen, the same for both parties: pictures, figures, pauses, controls. */
+
+import { elapsedS } from "./consult.js";
+import { showTrack } from "./device-view.js";
+import { announce, ref, setPressed, setText, show } from "./dom.js";
+import { minutesSeconds } from "./i18n.js";
+import { receiverLevel } from "./level.js";
+
+/** @typedef {import("./media.js").CallMedia} CallMedia */
+/** @typedef {import("./i18n.js").Words} Words */
+/** @typedef {import("./protocol").Party} Party */
+
+/**
+ * @typedef {object} Scene
+ * @property {import("./consult.js").PatientPage | import("./consult.js").ConsolePage} page
+ * @property {Words} words
+ * @property {string} other  how the other party is called
+ * @property {boolean} visible
+ */
+
+const WATCH_EVERY_MS = 500;
+const STALLED_AFTER_MS = 2000;
+const FIGURES_EVERY_MS = 200;
+const RINGS_EVERY_MS = 100;
+
+export class CallView {
+  #media;
+  #party;
+  #remote = /** @type {HTMLVideoElement} */ (ref("remote-video"));
+  /** @type {Scene | null} */
+  #scene = null;
+  #frames = { decoded: 0, atMs: 0 };
+  #stalled = false;
+
+  /** @param {CallMedia} media  @param {Party} party  whose page this is  @param {AbortSignal} signal */
+  constructor(media, party, signal) {
+    this.#media = media;
+    this.#party = party;
+    // A stream without data would hold back the page's load event, and with it much of browsers.
+    if (document.readyState === "complete") this.#attach();
+    else addEventListener("load", () => this.#attach(), { once: true, signal });
+    const on = (/** @type {string} */ name, /** @type {() => void} */ act) =>
+      ref(name).addEventListener("click", act, { signal });
+    on("mute", () => media.mute(!media.muted));
+    on("camera", () => media.setCameraOff(!media.cameraOff));
+    on("full-screen", () => this.#fullScreen());
+    on("unblock", () => void this.play());
+    setInterval(() => this.#figures(), FIGURES_EVERY_MS);
+    setInterval(() => void this.#watch(), WATCH_EVERY_MS);
+    setInterval(() => this.#rings(), RINGS_EVERY_MS);
+    if (!document.fullscreenEnabled) show(ref("full-screen"), false);
+  }
+
+  #attach() {
+    this.#remote.srcObject = this.#media.peer.remote;
+    if (this.#scene?.visible) void this.play();
+  }
+
+  /** Let the other party be heard. A browser may want a touch first, after a reload. */
+  async play() {
+    try {
+      await this.#remote.play();
+      show(ref("unblock"), false);
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "NotAllowedError")
+        show(ref("unblock"), true);
+    }
+  }
+
+  /** @param {Scene} scene */
+  render(scene) {
+    const entered = scene.visible && !this.#scene?.visible;
+    this.#scene = scene;
+    const { page, words, other } = scene;
+    const { view } = page;
+    if (!view || !scene.visible) {
+      if (document.fullscreenElement && !scene.visible) void document.exitFullscreen();
+      return;
+    }
+    if (entered) {
+      this.#frames = { decoded: 0, atMs: performance.now() };
+      this.#stalled = false;
+      void this.play();
+    }
+    const video = view.mode === "video";
+    setText(ref("other-name"), other);
+    setPressed(ref("mute"), this.#media.muted);
+    setPressed(ref("camera"), this.#media.cameraOff);
+    show(ref("camera"), video);
+    show(ref("to-voice"), video && view.state === "active");
+    show(ref("self"), video && this.#media.devices.video !== null);
+    showTrack(/** @type {HTMLVideoElement} */ (ref("local-video")), this.#media.devices.video);
+    const reason = page.pause ? words.t(`pause.${this.#party}.${page.pause}`) : null;
+    show(ref("pause"), reason !== null);
+    setText(ref("pause"), reason ?? "");
+    announce("assertive", reason ?? words.t(video ? "call.video_now" : "call.voice_now"));
+    ref("call").dataset.running = String(page.pause === null);
+    this.#cover();
+    this.#figures();
+  }
+
+  /** Behind this panel there is no picture to see. */
+  #cover() {
+    if (!this.#scene?.page.view) return;
+    const { page, words, other } = this.#scene;
+    const voice = page.view?.mode === "voice";
+    const paused = page.pause !== null;
+    show(ref("cover"), voice || this.#stalled || paused);
+    setText(
+      ref("cover-text"),
+      paused ? other : words.t(voice ? "call.voice" : "call.no_picture", { who: other }),
+    );
+  }
+
+  #figures() {
+    if (!this.#scene?.visible) return;
+    const { page, words } = this.#scene;
+    const { meter, view } = page;
+    const elapsed = ref("elapsed");
+    const seconds = elapsedS(meter, performance.now());
+    setText(elapsed, minutesSeconds(seconds));
+    elapsed.dataset.seconds = String(seconds);
+    const fen = meter?.charge_fen ?? 0;
+    const cost = ref("cost");
+    setText(cost, words.money(fen, meter?.currency ?? view?.price.currency ?? "CNY"));
+    cost.dataset.chargeFen = String(fen);
+  }
+
+  /** A camera that is off, or a lost path, leaves a still picture: do not show it as live. */
+  async #watch() {
+    const receiver = this.#media.peer.pc?.getTransceivers()[1]?.receiver;
+    const page = this.#scene?.page;
+    if (!this.#scene?.visible || !receiver || page?.view?.mode !== "video") return;
+    let decoded = 0;
+    for (const report of (await receiver.getStats()).values())
+      if (report.type === "inbound-rtp") decoded = report.framesDecoded ?? 0;
+    const nowMs = performance.now();
+    if (decoded !== this.#frames.decoded) this.#frames = { decoded, atMs: nowMs };
+    const stalled = nowMs - this.#frames.atMs > STALLED_AFTER_MS;
+    if (stalled === this.#stalled) return;
+    this.#stalled = stalled;
+    this.#cover();
+  }
+
+  #rings() {
+    if (!this.#scene?.visible || ref("cover").hidden) return;
+    const receiver = this.#media.peer.pc?.getTransceivers()[0]?.receiver;
+    const level = this.#scene.page.pause === null ? receiverLevel(receiver) : 0;
+    ref("rings").style.setProperty("--level", level.toFixed(2));
+  }
+
+  #fullScreen() {
+    if (document.fullscreenElement) void document.exitFullscreen();
+    else void ref("stage").requestFullscreen().catch(() => {});
+  }
+}

@@ -1,0 +1,253 @@
+/**
+ * The media connection: this page always offers (RFC 8829), the server answers as ICE-lite.
+ *
+ * Two transceivers, audio and video, both sendrecv, for the whole call: a mode or a device changes
+ * by `replaceTrack`, without negotiation. A broken path is mended by an ICE restart (RFC 8445,
+ * section 9), and by a new connection when that does not help.
+ */
+
+import { newId } from "./signal.js";
+
+/** @typedef {"audio" | "video"} Kind */
+/** @typedef {"idle" | "connecting" | "connected" | "broken"} PeerState */
+
+/**
+ * @typedef {object} PeerPorts
+ * @property {(connectionId: string, sdp: string, abort: AbortSignal) => Promise<string>} send
+ *     an offer to the server; resolves to its answer
+ * @property {(state: PeerState) => void} changed
+ * @property {(error: unknown) => void} failed  the server refused the offer
+ */
+
+const DISCONNECTED_GRACE_MS = 1000;
+const CONNECT_WITHIN_MS = 5000;
+const FIRST_RENEWAL_MS = 500;
+const LONGEST_RENEWAL_MS = 10_000;
+const VIDEO_MAX_BPS = 1_500_000;
+
+/** One RTCPeerConnection with what belongs to it. */
+class Connection {
+  id = newId();
+  abort = new AbortController();
+  pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  answered = false;
+  negotiating = false;
+  again = false;
+
+  /** @param {MediaStream} stream  names the tracks' stream in the offer */
+  constructor(stream) {
+    this.audio = this.pc.addTransceiver("audio", { direction: "sendrecv", streams: [stream] });
+    this.video = this.pc.addTransceiver("video", {
+      direction: "sendrecv",
+      streams: [stream],
+      sendEncodings: [{ maxBitrate: VIDEO_MAX_BPS }],
+    });
+    /** Made at once, so that it can be sent the moment it is wanted. */
+    this.offer = this.pc.setLocalDescription();
+    this.offer.catch(() => {}); // reported where it is awaited
+  }
+
+  close() {
+    this.abort.abort(new DOMException("connection closed", "AbortError"));
+    this.pc.close();
+  }
+}
+
+export class Peer {
+  /** What the other party sends; the same stream for the life of the page. */
+  remote = new MediaStream();
+  /** @type {PeerState} */
+  state = "idle";
+  #ports;
+  #local = new MediaStream();
+  /** @type {Record<Kind, MediaStreamTrack | null>} */
+  #tracks = { audio: null, video: null };
+  /** @type {Connection | null} */
+  #connection = null;
+  #wanted = false;
+  #renewals = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /** @param {PeerPorts} ports */
+  constructor(ports) {
+    this.#ports = ports;
+  }
+
+  /** @returns {RTCPeerConnection | null} */
+  get pc() {
+    return this.#connection?.pc ?? null;
+  }
+
+  /**
+   * Send this track from now on, on this connection and those that replace it.
+   * @param {Kind} kind  @param {MediaStreamTrack | null} track  null: send nothing of this kind
+   */
+  setTrack(kind, track) {
+    if (this.#tracks[kind] === track) return;
+    this.#tracks[kind] = track;
+    this.#connection?.[kind].sender.replaceTrack(track).catch(this.#ports.failed);
+  }
+
+  /** Make the connection and its offer, without a word to the server. */
+  prepare() {
+    if (this.#connection) return;
+    const connection = new Connection(this.#local);
+    this.#connection = connection;
+    for (const kind of /** @type {const} */ (["audio", "video"]))
+      connection[kind].sender.replaceTrack(this.#tracks[kind]).catch(this.#ports.failed);
+    for (const track of this.remote.getTracks()) this.remote.removeTrack(track);
+    this.remote.addTrack(connection.audio.receiver.track);
+    this.remote.addTrack(connection.video.receiver.track);
+    connection.pc.addEventListener("iceconnectionstatechange", () => this.#watch(connection));
+    connection.pc.addEventListener("connectionstatechange", () => this.#watch(connection));
+  }
+
+  /** Connect. Does nothing while already connecting or connected. */
+  start() {
+    if (this.#wanted) return;
+    this.#wanted = true;
+    this.prepare();
+    this.#enter("connecting");
+    if (this.#connection) void this.#negotiate(this.#connection, false);
+  }
+
+  /** Close the connection; `prepare` and `start` make a new one. */
+  stop() {
+    this.#wanted = false;
+    this.#renewals = 0;
+    clearTimeout(this.#timer);
+    this.#connection?.close();
+    this.#connection = null;
+    this.#enter("idle");
+  }
+
+  /** The path changed, or seems broken: new ICE credentials on the same connection. */
+  restartIce() {
+    const connection = this.#connection;
+    if (!this.#wanted || !connection?.answered) return;
+    connection.pc.restartIce();
+    void this.#negotiate(connection, true);
+  }
+
+  /** A new connection instead of this one: the last resort, and the server's wish. */
+  renew() {
+    if (!this.#wanted) return;
+    this.#wanted = false;
+    clearTimeout(this.#timer);
+    this.#connection?.close();
+    this.#connection = null;
+    this.start();
+  }
+
+  /**
+   * One offer and its answer at a time; what is asked for meanwhile follows.
+   * @param {Connection} connection  @param {boolean} fresh  the prepared offer is used up
+   */
+  async #negotiate(connection, fresh) {
+    if (connection.negotiating) {
+      connection.again = true;
+      return;
+    }
+    connection.negotiating = true;
+    try {
+      await (fresh ? connection.pc.setLocalDescription() : connection.offer);
+      const sdp = connection.pc.localDescription?.sdp ?? "";
+      const answer = await this.#ports.send(connection.id, sdp, connection.abort.signal);
+      await connection.pc.setRemoteDescription({ type: "answer", sdp: answer });
+      connection.answered = true;
+      this.#expect(connection);
+    } catch (error) {
+      if (connection === this.#connection) this.#refused(error);
+      return;
+    } finally {
+      connection.negotiating = false;
+    }
+    if (!connection.again || connection !== this.#connection) return;
+    connection.again = false;
+    void this.#negotiate(connection, true);
+  }
+
+  /** @param {unknown} error */
+  #refused(error) {
+    this.#ports.failed(error);
+    this.#enter("broken");
+    this.#renewLater();
+  }
+
+  /** The answer is in: connected within a bounded time, or else a new connection.
+   *  @param {Connection} connection */
+  #expect(connection) {
+    clearTimeout(this.#timer);
+    if (isUp(connection.pc)) return;
+    this.#timer = setTimeout(() => {
+      if (connection !== this.#connection || isUp(connection.pc)) return;
+      this.#enter("broken");
+      this.renew();
+    }, CONNECT_WITHIN_MS);
+  }
+
+  #renewLater() {
+    clearTimeout(this.#timer);
+    const delayMs = Math.min(LONGEST_RENEWAL_MS, FIRST_RENEWAL_MS * 2 ** this.#renewals);
+    this.#renewals += 1;
+    this.#timer = setTimeout(() => this.renew(), delayMs * (0.5 + Math.random() / 2));
+  }
+
+  /** @param {Connection} connection  whose state changed */
+  #watch(connection) {
+    if (connection !== this.#connection) return;
+    const { iceConnectionState: ice, connectionState } = connection.pc;
+    if (isUp(connection.pc)) {
+      clearTimeout(this.#timer);
+      this.#renewals = 0;
+      this.#enter("connected");
+    } else if (connectionState === "failed" && ice !== "failed" && ice !== "disconnected") {
+      this.#enter("broken"); // DTLS failed: new ICE credentials would not mend it
+      this.#renewLater();
+    } else if (ice === "failed") {
+      this.#enter("broken");
+      this.restartIce();
+    } else if (ice === "disconnected") {
+      this.#enter("broken");
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => {
+        if (connection === this.#connection && !isUp(connection.pc)) this.restartIce();
+      }, DISCONNECTED_GRACE_MS);
+    }
+  }
+
+  /** @param {PeerState} state */
+  #enter(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this.#ports.changed(state);
+  }
+}
+
+/** @param {RTCPeerConnection} pc  @returns {boolean} media can pass */
+function isUp(pc) {
+  const ice = pc.iceConnectionState;
+  return pc.connectionState === "connected" && (ice === "connected" || ice === "completed");
+}
+
+/**
+ * Tell when the network changed under the page: it came back, or became another (Wi-Fi to mobile).
+ * @param {() => void} changed  @param {AbortSignal} signal
+ */
+export function onNetworkChange(changed, signal) {
+  addEventListener("online", changed, { signal });
+  /** @type {(EventTarget & {type?: string}) | undefined} */
+  const connection = /** @type {any} */ (navigator).connection;
+  let type = connection?.type;
+  // The event also comes for each new estimate of the rate, which is no reason for a restart.
+  connection?.addEventListener(
+    "change",
+    () => {
+      if (connection.type === type) return;
+      type = connection.type;
+      if (navigator.onLine) changed();
+    },
+    { signal },
+  );
+}

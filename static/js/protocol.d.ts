@@ -1,0 +1,359 @@
+/**
+ * The protocol between pages and server, as signaling/messages.py has it. A Python test compares
+ * kinds and field names of both, so keep one field a line.
+ *
+ * Units: `_ms` milliseconds, `_fen` 1/100 of the currency, `_at` RFC 3339 UTC.
+ */
+
+export type Mode = "voice" | "video";
+export type Party = "patient" | "physician";
+export type State =
+  | "created"
+  | "waiting"
+  | "offered"
+  | "connecting"
+  | "active"
+  | "held"
+  | "interrupted"
+  | "ended"
+  | "cancelled"
+  | "abandoned"
+  | "declined"
+  | "expired"
+  | "no_show_patient"
+  | "no_show_physician"
+  | "failed";
+export type EndCause =
+  | "patient_hangup"
+  | "physician_finish"
+  | "media_lost_patient"
+  | "media_lost_physician"
+  | "quota_exhausted"
+  | "max_duration"
+  | "admin"
+  | "node_lost"
+  | "setup_failed";
+export type Pause =
+  | "connecting"
+  | "held"
+  | "patient_silent"
+  | "physician_silent"
+  | "both_silent"
+  | "hung_up";
+export type Outcome = "advised" | "follow_up" | "see_in_person" | "other";
+export type GoodbyeCode = "moved" | "signed_out" | "flooding" | "malformed" | "server_stopping";
+
+// --- connecting
+
+export interface PatientAuth {
+  token: string;
+  page: string;
+  after: number;
+}
+
+export interface ConsoleAuth {
+  page: string;
+  consult_id: string | null;
+  after: number;
+}
+
+// --- commands of the patient
+
+export interface Join {
+  kind: "join";
+  id: string;
+  mode: Mode;
+  tariff_digest: string;
+  terms_version: string;
+  language: string;
+}
+
+export interface PatientOffer {
+  kind: "offer";
+  id: string;
+  connection_id: string;
+  sdp: string;
+}
+
+export interface AnswerMode {
+  kind: "answer_mode";
+  id: string;
+  proposal_id: string;
+  accept: boolean;
+}
+
+export interface PatientSetMode {
+  kind: "set_mode";
+  id: string;
+  mode: "voice";
+}
+
+export interface HangUp {
+  kind: "hang_up";
+  id: string;
+}
+
+export interface Rejoin {
+  kind: "rejoin";
+  id: string;
+}
+
+export interface Leave {
+  kind: "leave";
+  id: string;
+}
+
+export type PatientCommand =
+  | Join
+  | PatientOffer
+  | AnswerMode
+  | PatientSetMode
+  | HangUp
+  | Rejoin
+  | Leave;
+
+// --- commands of the physician
+
+export interface Take {
+  kind: "take";
+  id: string;
+  consult_id: string | null;
+}
+
+export interface PhysicianOffer {
+  kind: "offer";
+  id: string;
+  consult_id: string;
+  connection_id: string;
+  sdp: string;
+}
+
+export interface Hold {
+  kind: "hold";
+  id: string;
+  consult_id: string;
+}
+
+export interface Resume {
+  kind: "resume";
+  id: string;
+  consult_id: string;
+}
+
+export interface PhysicianSetMode {
+  kind: "set_mode";
+  id: string;
+  consult_id: string;
+  mode: Mode;
+}
+
+export interface PutBack {
+  kind: "put_back";
+  id: string;
+  consult_id: string;
+}
+
+export interface Finish {
+  kind: "finish";
+  id: string;
+  consult_id: string;
+  outcome: Outcome | null;
+}
+
+export type ConsoleCommand =
+  | Take
+  | PhysicianOffer
+  | Hold
+  | Resume
+  | PhysicianSetMode
+  | PutBack
+  | Finish;
+
+/** A command before it has its id. */
+export type Unsent<C> = C extends { id: string } ? Omit<C, "id"> : never;
+
+// --- what pages receive
+
+export interface Service {
+  physician_name: string;
+  physician_title: string;
+  organization: string;
+  department: string;
+}
+
+export interface Price {
+  voice_fen_per_min: number;
+  video_fen_per_min: number;
+  currency: string;
+  initial_s: number;
+  increment_s: number;
+  minimum_fen: number;
+  free_s: number;
+  cap_fen: number | null;
+  digest: string;
+}
+
+export interface Proposal {
+  id: string;
+  mode: Mode;
+  fen_per_min: number;
+}
+
+export interface Summary {
+  voice_s: number;
+  video_s: number;
+  charge_fen: number;
+  currency: string;
+  lines: string[];
+  end_cause: EndCause | null;
+  final: boolean;
+  record_id: string | null;
+}
+
+export interface ConsultView {
+  consult_id: string;
+  n: number;
+  state: State;
+  mode: Mode;
+  pause: Pause | null;
+  patient_online: boolean;
+  physician_online: boolean;
+  proposal: Proposal | null;
+  service: Service;
+  price: Price;
+  created_at: string;
+  answer_by_ms: number | null;
+  summary: Summary | null;
+}
+
+export interface PatientView extends ConsultView {
+  party: "patient";
+  patient_name: string;
+  terms_version: string;
+  may_rejoin: boolean;
+}
+
+export interface PhysicianView extends ConsultView {
+  party: "physician";
+  patient_name: string;
+  complaint: string;
+  returning: boolean;
+  waited_ms: number;
+  outcome: string | null;
+}
+
+export interface Event {
+  n: number;
+  kind: string;
+  at: string;
+  by: "patient" | "physician" | "server" | "clinic";
+}
+
+export interface QueueItem {
+  consult_id: string;
+  patient_name: string;
+  department: string;
+  complaint: string;
+  mode: Mode;
+  waiting_since: string;
+  online: boolean;
+  returning: boolean;
+  mine: boolean;
+}
+
+export interface PatientHello {
+  kind: "hello";
+  events: Event[];
+  view: PatientView;
+}
+
+export interface ConsoleHello {
+  kind: "hello";
+  physician_name: string;
+  physician_title: string;
+  queue: QueueItem[];
+  events: Event[];
+  call: PhysicianView | null;
+}
+
+export interface PatientUpdate {
+  kind: "consult";
+  event: Event;
+  view: PatientView;
+}
+
+export interface PhysicianUpdate {
+  kind: "consult";
+  event: Event;
+  view: PhysicianView;
+}
+
+export interface Place {
+  kind: "place";
+  place: number;
+  waiting: number;
+}
+
+export interface MeterTick {
+  kind: "meter";
+  consult_id: string;
+  voice_ms: number;
+  video_ms: number;
+  charge_fen: number;
+  currency: string;
+  running: boolean;
+  pause: Pause | null;
+}
+
+export interface QueueChange {
+  kind: "queue";
+  upsert: QueueItem[];
+  remove: string[];
+}
+
+export interface Released {
+  kind: "released";
+  consult_id: string;
+}
+
+export interface Problem {
+  code: string;
+  message: string;
+}
+
+export interface Answer {
+  kind: "answer";
+  command_id: string;
+  ok: boolean;
+  result: Record<string, string>;
+  error: Problem | null;
+}
+
+export interface ReconnectMedia {
+  kind: "reconnect_media";
+  consult_id: string;
+}
+
+export interface Goodbye {
+  kind: "goodbye";
+  code: GoodbyeCode;
+}
+
+export type PatientMessage =
+  | PatientHello
+  | PatientUpdate
+  | Place
+  | MeterTick
+  | Answer
+  | ReconnectMedia
+  | Goodbye;
+
+export type ConsoleMessage =
+  | ConsoleHello
+  | PhysicianUpdate
+  | QueueChange
+  | MeterTick
+  | Released
+  | Answer
+  | ReconnectMedia
+  | Goodbye;
