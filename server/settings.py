@@ -16,6 +16,7 @@ from typing import Any, Final
 from server.errors import SettingsError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+DATABASES: Final = ("sqlite:///", "postgresql://")
 
 
 def _port(text: str) -> int:
@@ -143,6 +144,9 @@ class Settings:
                 raise SettingsError(f"--{name.replace('_', '-')}", f"{path} is not a file")
         if self.base_url and not self.base_url.startswith(("https://", "http://")):
             raise SettingsError("--base-url", "starts with https:// or http://")
+        if self.database_url and not self.database_url.startswith(DATABASES):
+            # not repeated here: a password may be in it
+            raise SettingsError("--database-url", f"starts with {' or '.join(DATABASES)}")
         if not (self.media_udp or self.media_tcp):
             raise SettingsError("--media-udp", "UDP and TCP cannot both be off")
 

@@ -54,7 +54,10 @@ class Storage:
         """
         address = make_url(url)
         if address.get_backend_name() == "sqlite":
-            storage = cls(*_sqlite(address))
+            try:
+                storage = cls(*_sqlite(address))
+            except OSError as error:
+                raise StorageUnavailable(str(address)) from error
         else:
             engine = create_async_engine(
                 address.set(drivername="postgresql+asyncpg"), pool_size=8, pool_pre_ping=True

@@ -1,0 +1,29 @@
+"""A real database of each kind, and a whole process that runs in the loop of a test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from server import migrate
+from server.storage import Storage
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database; each test runs once per kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'wenzhen.sqlite3'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+async def storage(database_url: str) -> AsyncIterator[Storage]:
+    """A database of each kind with every table in it."""
+    opened = await Storage.open(database_url)
+    await migrate.upgrade(opened)
+    yield opened
+    await opened.close()
