@@ -36,7 +36,7 @@ consults = Table(
     Column("patient_name", String(200), nullable=False),
     Column("complaint", Text, nullable=False),
     # RETURNING is a word of SQL that SQLite does not take unquoted
-    Column("seen_before", Boolean, key="returning", nullable=False),
+    Column("returning", Boolean, nullable=False, quote=True),
     Column("tariff", Text, nullable=False),  # JSON, frozen when the consult is created
     Column("tariff_digest", String(64), nullable=False),
     Column("terms_version", String(32), nullable=False),

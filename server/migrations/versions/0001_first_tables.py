@@ -106,7 +106,7 @@ def upgrade() -> None:
         sa.Column("patient_ref", sa.String(length=200), nullable=False),
         sa.Column("patient_name", sa.String(length=200), nullable=False),
         sa.Column("complaint", sa.Text(), nullable=False),
-        sa.Column("seen_before", sa.Boolean(), nullable=False),
+        sa.Column("returning", sa.Boolean(), nullable=False, quote=True),
         sa.Column("tariff", sa.Text(), nullable=False),
         sa.Column("tariff_digest", sa.String(length=64), nullable=False),
         sa.Column("terms_version", sa.String(length=32), nullable=False),
