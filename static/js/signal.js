@@ -154,6 +154,7 @@ export class Signal {
     if (message.kind === "goodbye") {
       const { code } = /** @type {{code: GoodbyeCode}} */ (/** @type {unknown} */ (message));
       if (code !== "server_stopping") this.#stop();
+      this.#transport.disconnect(); // the server's half may stay open until its next ping
     }
     this.#listener.message(message);
     if (message.kind === "hello") this.#resume();
