@@ -33,21 +33,23 @@ class Checkpoint:
 async def claim(conn: AsyncConnection, consult_id: str, epoch: int, at_ms: int) -> Checkpoint:
     """Take a consult over: from now on only `epoch` may write. Give what was stored of it.
 
-    Whoever hands out epochs must never give one to two nodes. Claiming again changes nothing.
+    Of two nodes that claim the same epoch, one gets it and the other is refused.
 
     Args:
         at_ms: Wall time, epoch milliseconds.
 
     Raises:
-        StaleEpoch: a later epoch holds the consult.
+        StaleEpoch: this epoch or a later one already holds the consult.
     """
     new = {"consult_id": consult_id, "epoch": epoch, "checkpointed_at_ms": at_ms}
     insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    await conn.execute(insert(meters).values(new).on_conflict_do_nothing())
+    inserted = insert(meters).values(new).on_conflict_do_nothing().returning(meters.c.epoch)
+    if (await conn.execute(inserted)).one_or_none() is not None:
+        return Checkpoint(consult_id, epoch, None)
     mine = meters.c.consult_id == consult_id
     locked = select(meters.c.epoch, meters.c.state).where(mine).with_for_update()
     stored, state = (await conn.execute(locked)).one()
-    if stored > epoch:
+    if stored >= epoch:
         raise StaleEpoch(consult_id, epoch, stored)
     await conn.execute(update(meters).where(mine).values(epoch=epoch))
     return Checkpoint(consult_id, epoch, _read(state))

@@ -64,13 +64,26 @@ async def test_a_stale_node_writes_nothing_and_is_told(db: Storage) -> None:
     assert await load(db, "con_3") is None
 
 
-async def test_a_claim_may_be_repeated_but_never_goes_back(db: Storage) -> None:
+@pytest.mark.parametrize("epoch", [1, 2])
+async def test_an_epoch_is_claimed_once_and_never_goes_back(db: Storage, epoch: int) -> None:
     await claim(db, "con_1", 2)
     await save(db, Checkpoint("con_1", 2, {"kept": True}))
-    assert await claim(db, "con_1", 2) == Checkpoint("con_1", 2, {"kept": True})
     with pytest.raises(StaleEpoch) as caught:
+        await claim(db, "con_1", epoch)
+    assert (caught.value.mine, caught.value.stored) == (epoch, 2)
+    assert await load(db, "con_1") == Checkpoint("con_1", 2, {"kept": True})
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_of_nodes_that_claim_the_same_epoch_one_gets_it(db: Storage, known: bool) -> None:
+    """They may all have read the same predecessor before any of them claims."""
+    if known:
         await claim(db, "con_1", 1)
-    assert (caught.value.mine, caught.value.stored) == (1, 2)
+    answers = await asyncio.gather(
+        *(claim(db, "con_1", 2) for _ in range(8)), return_exceptions=True
+    )
+    assert sum(isinstance(one, Checkpoint) for one in answers) == 1
+    assert sum(isinstance(one, StaleEpoch) for one in answers) == 7
 
 
 async def test_of_two_nodes_that_claim_at_once_the_later_epoch_holds(db: Storage) -> None:
