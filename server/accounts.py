@@ -50,7 +50,8 @@ def new_token() -> str:
 
 def digest(token: str) -> str:
     """What is stored of a secret that :func:`new_token` made."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    # a header may hold bytes that are no UTF-8: they open nothing, and raise nothing
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
 class Accounts:

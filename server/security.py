@@ -30,7 +30,7 @@ def is_secure(request: web.Request, trusted: Sequence[Network]) -> bool:
     """Whether the browser speaks HTTPS, to us or to a trusted proxy before us."""
     if request.secure:
         return True
-    return _from_trusted(request, trusted) and request.headers.get("X-Forwarded-Proto") == "https"
+    return _from_trusted(request, trusted) and _written(request, "X-Forwarded-Proto")[-1] == "https"
 
 
 def client_address(request: web.Request, trusted: Sequence[Network]) -> str:
@@ -38,9 +38,9 @@ def client_address(request: web.Request, trusted: Sequence[Network]) -> str:
     peer = request.remote or "unknown"
     if not _from_trusted(request, trusted):
         return peer
-    for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+    for hop in reversed(_written(request, "X-Forwarded-For")):
         try:
-            address = ipaddress.ip_address(hop.strip())
+            address = _address(hop)
         except ValueError:
             break
         peer = str(address)
@@ -49,9 +49,21 @@ def client_address(request: web.Request, trusted: Sequence[Network]) -> str:
     return peer
 
 
+def _written(request: web.Request, name: str) -> list[str]:
+    """A list header as a whole: proxies may add a line instead of a part (RFC 9110 §5.3)."""
+    return [part.strip() for part in ",".join(request.headers.getall(name, [])).split(",")]
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An IPv4 client of a socket that also takes IPv6 keeps its IPv4 address."""
+    address = ipaddress.ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
 def _from_trusted(request: web.Request, trusted: Sequence[Network]) -> bool:
     try:
-        peer = ipaddress.ip_address(request.remote or "")
+        peer = _address(request.remote or "")
     except ValueError:
         return False
     return any(peer in network for network in trusted)
