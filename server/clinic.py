@@ -66,7 +66,7 @@ async def create_consult(
         organization=organization["name"],
         department=order.department
         or (physician["department"] if physician else organization["department"]),
-        channel=organization["channel"],
+        channel=tariff.channel.value,
         patient_ref=order.patient_ref or new_id("p"),
         patient_name=order.patient_name,
         tariff=organization["tariff"],

@@ -87,9 +87,8 @@ async def _organization(services: Services) -> None:
         await conn.execute(
             insert(tables.organizations).values(
                 id=ORGANIZATION,
-                name="示范互联网医院 Demo Internet Hospital",
-                channel="third_party",
-                department="全科 General practice",
+                name="示范互联网医院 (Demo Hospital)",
+                department="全科",
                 tariff=json.dumps(TARIFF),
                 created_at=wall_ms(),
             )
@@ -100,9 +99,9 @@ async def _organization(services: Services) -> None:
                 organization_id=ORGANIZATION,
                 username=USERNAME,
                 password_hash="",
-                name="林薇 Lin Wei",
-                title="主治医师 Attending physician",
-                department="全科 General practice",
+                name="林薇 (Lin Wei)",
+                title="主治医师",
+                department="全科",
                 created_at=wall_ms(),
             )
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from metering import checkpoints, ledger
 from metering.events import Closed, Opened
-from metering.meter import Meter, open_meter, reading, step
+from metering.meter import open_meter, reading, step
 from metering.rating import Charge, rate
 from metering.record import ConsultFacts, build_record
 from metering.tariff import parse_tariff
@@ -48,14 +49,16 @@ async def settle(
     tariff = parse_tariff(case.order.tariff)
     facts = _facts(case, consult, cause, party, at_ms, node)
     appended = await ledger.append(conn, build_record(facts, closed, tariff))
-    charge = rate(tariff, reading(closed).seconds(), fault_ended=cause in FAULTS)
-    return _summary(closed, charge, tariff.currency, ending, appended.record)
+    # from the record, not from this meter: it may have been settled before
+    seconds = {mode: int(appended.record["mode_seconds"][mode]) for mode in Mode}
+    charge = rate(tariff, seconds, fault_ended=appended.record["end_cause"] in FAULTS)
+    return _summary(seconds, charge, tariff.currency, appended.record)
 
 
 def provisional(call: Call) -> Summary:
     """What the call would come to if it ended now."""
     assert call.meter is not None
-    return _summary(call.meter, call.charge(), call.tariff.currency, None, None)
+    return _summary(reading(call.meter).seconds(), call.charge(), call.tariff.currency, None)
 
 
 def _facts(
@@ -84,16 +87,15 @@ def _facts(
 
 
 def _summary(
-    meter: Meter, charge: Charge, currency: str, ending: Settle | None, record: Any
+    seconds: Mapping[Mode, int], charge: Charge, currency: str, record: Mapping[str, Any] | None
 ) -> Summary:
-    seconds = reading(meter).seconds()
     return Summary(
         voice_s=seconds[Mode.VOICE],
         video_s=seconds[Mode.VIDEO],
         charge_fen=charge.charge_fen,
         currency=currency,
         lines=tuple(line.text for line in charge.lines),
-        end_cause=ending.end_cause if ending else None,
+        end_cause=record["end_cause"] if record else None,
         final=record is not None,
         record_id=record["record_id"] if record else None,
     )

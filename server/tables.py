@@ -11,7 +11,6 @@ organizations = Table(
     metadata,
     Column("id", String(40), primary_key=True),
     Column("name", String(200), nullable=False),
-    Column("channel", String(32), nullable=False),
     Column("department", String(200), nullable=False),
     Column("tariff", Text, nullable=False),  # JSON, metering.tariff.Tariff
     Column("created_at", BigInteger, nullable=False),

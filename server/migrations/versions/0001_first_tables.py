@@ -31,7 +31,6 @@ def upgrade() -> None:
         "organizations",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("channel", sa.String(length=32), nullable=False),
         sa.Column("department", sa.String(length=200), nullable=False),
         sa.Column("tariff", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
