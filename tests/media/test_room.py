@@ -1,0 +1,412 @@
+"""Rooms with real participants: real UDP and TCP, real STUN, real DTLS-SRTP."""
+
+import asyncio
+import struct
+
+import pytest
+
+from media import ConnectionReplaced, MediaPort, OfferRejected, Room, RoomClosed, rtcp
+from media.rtp import extension_value
+from tests.media.peers import (
+    ABS_SEND_TIME_ID,
+    DELTA_FRAME,
+    KEYFRAME,
+    MID_ID,
+    Listener,
+    Peer,
+)
+
+
+def sequence(packet: bytes) -> int:
+    return int.from_bytes(packet[2:4], "big")
+
+
+def ssrc(packet: bytes) -> int:
+    return int.from_bytes(packet[8:12], "big")
+
+
+async def hear_each_other(pair: tuple[Peer, Peer], listener: Listener) -> None:
+    """Both send voice and both flows are on; nothing of it is delivered with a mode of None."""
+    for peer in pair:
+        await peer.send("audio")
+        await listener.wait("flow_started", peer.name, "audio")
+
+
+async def asked_for_keyframe(peer: Peer) -> None:
+    await peer.until(
+        lambda: [
+            p
+            for data in peer.rtcp
+            for p in rtcp.parse(data)
+            if p == rtcp.KeyframeRequest(peer.video_ssrc)
+        ]
+    )
+
+
+async def test_voice_arrives_with_the_receivers_own_numbers(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    """Browsers number payload types and extensions differently: each must see its own."""
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("voice")
+    await patient.send("audio", b"hello" * 4, timestamp=960)
+    (packet,) = await physician.until(lambda: physician.rtp)
+    assert packet[1] & 0x7F == physician.audio_type
+    assert ssrc(packet) == physician.answered_ssrc("audio")
+    assert packet[24:] == b"hello" * 4
+    assert extension_value(packet, len(packet), MID_ID + physician.shift) == b"0"
+    sent_at = extension_value(packet, len(packet), ABS_SEND_TIME_ID + physician.shift)
+    assert sent_at == bytes((1, 2, 3))
+
+
+async def test_nothing_is_delivered_before_it_is_allowed(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    await patient.send("audio", b"early" * 4)
+    await patient.bind()  # answered after what was sent before
+    room.deliver("voice")
+    await patient.send("audio", b"later" * 4)
+    packets = await physician.until(lambda: physician.rtp)
+    assert [p[24:] for p in packets] == [b"later" * 4]
+
+
+async def test_who_sends_nothing_gets_nothing(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    """What is not billed is not delivered: else a free call needs only a muted page."""
+    patient, physician = pair
+    room.deliver("voice")
+    await patient.send("audio", b"unheard" * 3)
+    await listener.wait("flow_started", "patient", "audio")
+    await physician.send("audio")
+    await listener.wait("flow_started", "physician", "audio")
+    await patient.send("audio", b"heard" * 3)
+    packets = await physician.until(lambda: physician.rtp)
+    assert [p[24:] for p in packets] == [b"heard" * 3]
+
+
+async def test_a_flow_that_ends_is_dated_back_to_its_last_packet(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    patient, _ = pair
+    await patient.send("audio")
+    started = await listener.wait("flow_started", "patient", "audio")
+    stopped = await listener.wait("flow_stopped", "patient", "audio")
+    assert stopped[3] == started[3]
+    reading = room.flow("patient")
+    assert reading.on == {"audio": False, "video": False}
+    assert reading.last_ms == {"audio": started[3], "video": None}
+
+
+async def test_a_silent_receiver_is_cut_off_after_two_seconds(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("voice")
+    while not any(event[:2] == ("flow_stopped", "physician") for event in listener.events):
+        await patient.send("audio")
+        await asyncio.sleep(0.02)  # the pace of voice
+    heard = len(physician.rtp)
+    assert 50 <= heard <= 115
+    await patient.send("audio")
+    await physician.send("audio")
+    await patient.until(lambda: patient.rtp)
+    assert len(physician.rtp) == heard
+
+
+async def test_video_comes_back_with_a_keyframe_and_without_a_gap(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    """A decoder that starts anywhere else shows nothing, or freezes."""
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("video")
+    await patient.send("video", KEYFRAME + b"1")
+    await patient.send("video", DELTA_FRAME + b"2")
+    await physician.until(lambda: len(physician.rtp) == 2)
+    room.deliver("voice")
+    for number in range(5):
+        await patient.send("video", DELTA_FRAME + bytes((number,)))
+    await patient.send("audio", b"marker" * 3)
+    await physician.until(lambda: len(physician.rtp) == 3)
+    patient.rtcp.clear()
+    await asyncio.sleep(0.5)  # the least time between two requests for a keyframe
+    room.deliver("video")
+    await asked_for_keyframe(patient)
+    await patient.send("video", DELTA_FRAME + b"3")
+    await patient.send("video", KEYFRAME + b"4")
+    await physician.until(lambda: len(physician.rtp) == 4)
+    video = [p for p in physician.rtp if ssrc(p) == physician.answered_ssrc("video")]
+    assert [p[-1:] for p in video] == [b"1", b"2", b"4"]
+    first = sequence(video[0])
+    assert [sequence(p) for p in video] == [first, first + 1, first + 2]
+
+
+async def test_sources_that_the_offer_does_not_name_are_learned(
+    port: MediaPort, room: Room, listener: Listener
+) -> None:
+    patient, physician = Peer("patient"), Peer("physician", variant=2)
+    patient.names_ssrcs = False
+    for peer in (patient, physician):
+        await peer.join(room, port.port)
+    await hear_each_other((patient, physician), listener)
+    room.deliver("video")
+    await patient.send("video", KEYFRAME)
+    packets = await physician.until(lambda: physician.rtp)
+    assert ssrc(packets[0]) == physician.answered_ssrc("video")
+    for peer in (patient, physician):
+        await peer.close()
+
+
+async def test_a_lost_packet_is_asked_for_and_its_repair_forwarded_once(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("video")
+    await patient.send("video", KEYFRAME)
+    lost = patient.skip("video")
+    await patient.send("video", DELTA_FRAME)
+    nack = rtcp.Nack(patient.video_ssrc, (lost,))
+    await patient.until(lambda: any(nack in rtcp.parse(data) for data in patient.rtcp))
+    await patient.send("rtx", struct.pack("!H", lost) + DELTA_FRAME + b"repair")
+    packets = await physician.until(lambda: physician.rtp if len(physician.rtp) == 3 else None)
+    first = sequence(packets[0])
+    assert [sequence(p) - first for p in packets] == [0, 2, 1]
+    assert packets[2].endswith(b"repair")
+    assert packets[2][1] & 0x7F == physician.video_type
+
+
+async def test_a_receivers_nack_is_answered_from_the_history_as_rtx(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("video")
+    await patient.send("video", KEYFRAME + b"wanted")
+    (packet,) = await physician.until(lambda: physician.rtp)
+    await physician.send_rtcp(
+        rtcp.receiver_report(1, ()) + rtcp.nack(1, ssrc(packet), [sequence(packet)])
+    )
+    await physician.until(lambda: len(physician.rtp) == 2)
+    rtx = physician.rtp[1]
+    assert rtx[1] & 0x7F == physician.rtx_type
+    assert rtx[24:26] == packet[2:4]
+    assert rtx[26:] == packet[24:]
+
+
+async def test_a_receivers_keyframe_request_reaches_the_source(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("video")
+    await patient.send("video", KEYFRAME)
+    await physician.until(lambda: physician.rtp)
+    await asked_for_keyframe(patient)
+    patient.rtcp.clear()
+    request = rtcp.picture_loss(1, physician.answered_ssrc("video"))
+    await physician.send_rtcp(rtcp.receiver_report(1, ()) + request)
+    await asked_for_keyframe(patient)
+
+
+async def test_a_receivers_bandwidth_reaches_the_source(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("video")
+    await patient.send("video", KEYFRAME)
+    await physician.until(lambda: physician.rtp)
+    estimate = rtcp.remb(1, 1_200_000, [physician.answered_ssrc("video")])
+    await physician.send_rtcp(rtcp.receiver_report(1, ()) + estimate)
+    await patient.until(
+        lambda: any(
+            isinstance(packet, rtcp.Remb)
+            and 1_190_000 < packet.bitrate_bps <= 1_200_000
+            and patient.video_ssrc in packet.ssrcs
+            for data in patient.rtcp
+            for packet in rtcp.parse(data)
+        )
+    )
+
+
+async def test_sender_reports_arrive_in_the_receivers_terms(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    """Without them voice and lips drift apart."""
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("voice")
+    await patient.send("audio", timestamp=48_000)
+    (packet,) = await physician.until(lambda: physician.rtp)
+    report = rtcp.SenderReport(patient.audio_ssrc, 77 << 32, 48_000)
+    await patient.send_rtcp(rtcp.sender_report(report, 1, 60))
+    stamp = int.from_bytes(packet[4:8], "big")
+    expected = rtcp.SenderReport(ssrc(packet), 77 << 32, stamp)
+    await physician.until(lambda: any(expected in rtcp.parse(data) for data in physician.rtcp))
+
+
+async def test_an_ice_restart_keeps_dtls_and_the_stream(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("voice")
+    await patient.send("audio")
+    await physician.until(lambda: physician.rtp)
+    before = patient.answered("ice-ufrag:(.*)"), patient.answered("fingerprint:(.*)")
+    await patient.restart(room)
+    assert patient.answered("ice-ufrag:(.*)") != before[0]
+    assert patient.answered("fingerprint:(.*)") == before[1]
+    await patient.send("audio")
+    await physician.until(lambda: len(physician.rtp) == 2)
+    assert sequence(physician.rtp[1]) == sequence(physician.rtp[0]) + 1 & 0xFFFF
+    assert len([e for e in listener.events if e[:2] == ("connected", "patient")]) == 1
+
+
+async def test_media_follows_a_participant_to_a_new_address(
+    pair: tuple[Peer, Peer], port: MediaPort, room: Room, listener: Listener
+) -> None:
+    """Wi-Fi to 4G without an ICE restart: the next nominated check moves the path."""
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("voice")
+    patient.abandon()
+    await patient.open(port.port)
+    await patient.bind()
+    await physician.send("audio", b"moved" * 4)
+    (packet,) = await patient.until(lambda: patient.rtp)
+    assert packet[24:] == b"moved" * 4
+
+
+async def test_a_new_connection_replaces_the_older_one(
+    pair: tuple[Peer, Peer], port: MediaPort, room: Room, listener: Listener
+) -> None:
+    """The link opened twice: the newest wins, and the receiver's stream goes on."""
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("voice")
+    await patient.send("audio")
+    await physician.until(lambda: physician.rtp)
+    again = Peer("patient", variant=5)
+    again.connection_id = "patient-2"
+    await again.join(room, port.port)
+    await again.send("audio")
+    await physician.until(lambda: len(physician.rtp) == 2)
+    assert sequence(physician.rtp[1]) == sequence(physician.rtp[0]) + 1 & 0xFFFF
+    with pytest.raises(ConnectionReplaced):
+        await patient.signal(room)
+    await again.close()
+
+
+async def test_calls_work_over_tcp(port: MediaPort, room: Room, listener: Listener) -> None:
+    patient, physician = Peer("patient"), Peer("physician", variant=1)
+    await patient.join(room, port.port, tcp=True)
+    await physician.join(room, port.port)
+    assert (await listener.wait("connected", "patient"))[3] == "tcp"
+    await hear_each_other((patient, physician), listener)
+    room.deliver("voice")
+    await patient.send("audio", b"there" * 4)
+    await physician.send("audio", b"back" * 5)
+    assert (await physician.until(lambda: physician.rtp))[0][24:] == b"there" * 4
+    assert (await patient.until(lambda: patient.rtp))[0][24:] == b"back" * 5
+    for peer in (patient, physician):
+        await peer.close()
+
+
+async def test_another_certificate_than_the_offers_is_refused(
+    port: MediaPort, room: Room, listener: Listener
+) -> None:
+    """Who signs the offer must hold the key: else anyone on the path could take the call."""
+    patient = Peer("patient")
+    patient.fingerprint = Peer("other").fingerprint
+    await patient.signal(room)
+    await patient.open(port.port)
+    await patient.bind()
+    async with asyncio.TaskGroup() as tasks:
+        handshake = tasks.create_task(patient.handshake())
+        assert (await listener.wait("failed", "patient"))[3] == "fingerprint_mismatch"
+        handshake.cancel()
+    patient.abandon()
+    assert room.flow("patient").any_on is False
+    assert port.counters.dtls_failures == 1
+
+
+async def test_a_changed_certificate_needs_a_new_connection(
+    pair: tuple[Peer, Peer], room: Room
+) -> None:
+    patient, _ = pair
+    patient.fingerprint = Peer("other").fingerprint
+    with pytest.raises(OfferRejected) as caught:
+        await patient.signal(room)
+    assert caught.value.reason == "fingerprint_changed"
+
+
+async def test_a_refused_offer_changes_nothing(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    patient, physician = pair
+    with pytest.raises(OfferRejected):
+        await room.offer("patient", "patient", "patient-2", "v=0\r\n")
+    await hear_each_other(pair, listener)
+    room.deliver("voice")
+    await patient.send("audio")
+    await physician.until(lambda: physician.rtp)
+
+
+async def test_a_page_that_closes_is_reported(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    patient, _ = pair
+    await patient.close()
+    assert await listener.wait("failed", "patient") == (
+        "failed",
+        "patient",
+        "patient-1",
+        "closed_by_peer",
+    )
+
+
+async def test_leaving_stops_the_flow_at_once(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    patient, _ = pair
+    await patient.send("audio")
+    started = await listener.wait("flow_started", "patient", "audio")
+    await room.leave("patient")
+    assert listener.events[-1] == ("flow_stopped", "patient", "audio", started[3])
+    assert room.flow("patient").any_on is False
+
+
+async def test_a_closed_room_takes_no_offer(port: MediaPort, room: Room) -> None:
+    await room.close()
+    with pytest.raises(RoomClosed):
+        await Peer("patient").signal(room)
+    assert port.room(room.room_id, Listener()) is not room
+
+
+async def test_a_listener_that_fails_does_not_end_the_call(
+    port: MediaPort, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Listener):
+        def flow_started(self, participant_id: str, kind: str, at_ms: int) -> None:
+            super().flow_started(participant_id, kind, at_ms)
+            raise RuntimeError("broken")
+
+    listener = Broken()
+    room = port.room("broken", listener)
+    patient, physician = Peer("patient"), Peer("physician", variant=1)
+    for peer in (patient, physician):
+        await peer.join(room, port.port)
+    await hear_each_other((patient, physician), listener)
+    room.deliver("voice")
+    await patient.send("audio")
+    await physician.until(lambda: physician.rtp)
+    assert "the listener of room broken failed" in caplog.text
+    for peer in (patient, physician):
+        await peer.close()
