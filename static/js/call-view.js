@@ -44,7 +44,8 @@ export class CallView {
     on("mute", () => media.mute(!media.muted));
     on("camera", () => media.setCameraOff(!media.cameraOff));
     on("full-screen", () => this.#fullScreen());
-    on("unblock", () => void this.play());
+    for (const event of ["click", "keydown"])
+      document.addEventListener(event, () => this.#touched(), { signal });
     setInterval(() => this.#figures(), FIGURES_EVERY_MS);
     setInterval(() => void this.#watch(), WATCH_EVERY_MS);
     setInterval(() => this.#rings(), RINGS_EVERY_MS);
@@ -56,15 +57,26 @@ export class CallView {
     if (this.#scene?.visible) void this.play();
   }
 
-  /** Let the other party be heard. A browser may want a touch first, after a reload. */
+  /**
+   * Let the other party be heard. After a reload the browser may want a touch before it lets a
+   * page sound: the picture goes on without sound until then.
+   */
   async play() {
     try {
       await this.#remote.play();
-      show(ref("unblock"), false);
+      show(ref("unblock"), this.#remote.muted);
     } catch (error) {
-      if (error instanceof DOMException && error.name === "NotAllowedError")
-        show(ref("unblock"), true);
+      if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
+      if (this.#remote.muted) return;
+      this.#remote.muted = true;
+      void this.play();
     }
+  }
+
+  #touched() {
+    if (!this.#remote.muted) return;
+    this.#remote.muted = false;
+    void this.play();
   }
 
   /** @param {Scene} scene */
@@ -88,7 +100,8 @@ export class CallView {
     setPressed(ref("camera"), this.#media.cameraOff);
     show(ref("camera"), video);
     show(ref("to-voice"), video && view.state === "active");
-    show(ref("self"), video && this.#media.devices.video !== null);
+    const self = video && view.state !== "held" && this.#media.devices.video !== null;
+    show(ref("self"), self);
     showTrack(/** @type {HTMLVideoElement} */ (ref("local-video")), this.#media.devices.video);
     const reason = page.pause ? words.t(`pause.${this.#party}.${page.pause}`) : null;
     show(ref("pause"), reason !== null);

@@ -136,6 +136,10 @@ export class Signal {
         reject(new CommandRefused("closed", "the connection is closed"));
         return;
       }
+      if (abort?.aborted) {
+        reject(abort.reason);
+        return;
+      }
       abort?.addEventListener("abort", () => {
         this.#pending.delete(id);
         reject(abort.reason);

@@ -1,0 +1,82 @@
+/** Messages as a server sends them, for the tests beside this file. */
+
+/** @typedef {import("../../static/js/protocol").PatientView} PatientView */
+/** @typedef {import("../../static/js/protocol").PhysicianView} PhysicianView */
+/** @typedef {import("../../static/js/protocol").QueueItem} QueueItem */
+/** @typedef {import("../../static/js/protocol").MeterTick} MeterTick */
+
+export const CONSULT = "c_0123456789";
+
+const COMMON = {
+  consult_id: CONSULT,
+  n: 1,
+  state: /** @type {const} */ ("waiting"),
+  mode: /** @type {const} */ ("video"),
+  pause: null,
+  patient_online: true,
+  physician_online: true,
+  proposal: null,
+  service: { physician_name: "王", physician_title: "主任", organization: "医院", department: "内科" },
+  price: {
+    voice_fen_per_min: 1097,
+    video_fen_per_min: 2207,
+    currency: "CNY",
+    initial_s: 1,
+    increment_s: 1,
+    minimum_fen: 0,
+    free_s: 0,
+    cap_fen: null,
+    digest: "a".repeat(64),
+  },
+  created_at: "2026-01-01T08:00:00Z",
+  answer_by_ms: null,
+  summary: null,
+  patient_name: "张",
+};
+
+/** @param {Partial<PatientView>} [other]  @returns {PatientView} */
+export function patientView(other = {}) {
+  return { ...COMMON, party: "patient", terms_version: "1", may_rejoin: false, ...other };
+}
+
+/** @param {Partial<PhysicianView>} [other]  @returns {PhysicianView} */
+export function physicianView(other = {}) {
+  const own = { complaint: "咳嗽", returning: false, waited_ms: 0, outcome: null };
+  return { ...COMMON, party: "physician", ...own, ...other };
+}
+
+/** @param {Partial<MeterTick>} [other]  @returns {MeterTick} */
+export function tick(other = {}) {
+  return {
+    kind: "meter",
+    consult_id: CONSULT,
+    voice_ms: 0,
+    video_ms: 0,
+    charge_fen: 0,
+    currency: "CNY",
+    running: true,
+    pause: null,
+    ...other,
+  };
+}
+
+/** @param {Partial<QueueItem>} [other]  @returns {QueueItem} */
+export function queueItem(other = {}) {
+  return {
+    consult_id: CONSULT,
+    patient_name: "张",
+    department: "内科",
+    complaint: "咳嗽",
+    mode: "video",
+    waiting_since: "2026-01-01T08:00:00Z",
+    online: true,
+    returning: false,
+    mine: false,
+    ...other,
+  };
+}
+
+/** @param {number} n */
+export function event(n) {
+  return { n, kind: "x", at: "2026-01-01T08:00:00Z", by: /** @type {const} */ ("server") };
+}
