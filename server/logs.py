@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
 
 _SECRET_KEYS = frozenset({"token", "password", "sdp", "name", "patient_name", "complaint", "key"})
 _LONG = re.compile(r"[A-Za-z0-9_-]{40,}")
+# PostgreSQL's DETAIL and HINT, SQLAlchemy's parameters, pydantic's inputs: each to the line's end
+_QUOTED = re.compile(r"(\bDETAIL:|\bHINT:|\[parameters:|\binput_value=).*")
 MAX_VALUE_CHARS = 2000
 
 
@@ -25,7 +27,10 @@ def configure(log_format: str) -> None:
     ]
     renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
     if log_format == "text":
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # plain: the pretty one shows local variables, which hold names and tokens
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -46,10 +51,22 @@ def configure(log_format: str) -> None:
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace what could tell who somebody is or open something, and cut what is too long."""
     for key, value in event.items():
-        if key in _SECRET_KEYS:
-            event[key] = "[redacted]"
-        elif isinstance(value, str) and key != "exception":
-            event[key] = _LONG.sub("[redacted]", value)[:MAX_VALUE_CHARS]
-        elif isinstance(value, str):
-            event[key] = value[-4 * MAX_VALUE_CHARS :]
+        event[key] = _traceback(value) if key == "exception" else _clean(key, value)
     return event
+
+
+def _clean(key: Any, value: Any) -> Any:
+    if key in _SECRET_KEYS:
+        return "[redacted]"
+    if isinstance(value, str):
+        return _LONG.sub("[redacted]", value)[:MAX_VALUE_CHARS]
+    if isinstance(value, Mapping):
+        return {_clean(None, inner): _clean(inner, held) for inner, held in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(None, held) for held in value]
+    return value
+
+
+def _traceback(text: Any) -> str:
+    """Its end, without the rows that database and model errors quote."""
+    return _LONG.sub("[redacted]", _QUOTED.sub(r"\1 [redacted]", str(text)))[-4 * MAX_VALUE_CHARS :]

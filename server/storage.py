@@ -60,7 +60,10 @@ class Storage:
                 raise StorageUnavailable(str(address)) from error
         else:
             engine = create_async_engine(
-                address.set(drivername="postgresql+asyncpg"), pool_size=8, pool_pre_ping=True
+                address.set(drivername="postgresql+asyncpg"),
+                pool_size=8,
+                pool_pre_ping=True,
+                hide_parameters=True,
             )
             storage = cls(engine, engine)
         try:
@@ -100,10 +103,10 @@ def _sqlite(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     address = address.set(drivername="sqlite+aiosqlite")
     # autocommit mode of the driver: this module says when a transaction begins
     connect_args = {"isolation_level": None, "timeout": 10}
-    writer = create_async_engine(address, poolclass=StaticPool, connect_args=connect_args)
-    reader = create_async_engine(
-        address, pool_size=READERS, max_overflow=0, connect_args=connect_args
-    )
+    # errors are logged: the rows that they would quote hold names
+    common: dict[str, Any] = {"connect_args": connect_args, "hide_parameters": True}
+    writer = create_async_engine(address, poolclass=StaticPool, **common)
+    reader = create_async_engine(address, pool_size=READERS, max_overflow=0, **common)
     for engine, begin in ((writer, "BEGIN IMMEDIATE"), (reader, "BEGIN")):
         event.listen(engine.sync_engine, "connect", _pragmas)
         event.listen(engine.sync_engine, "begin", _begins(begin))
