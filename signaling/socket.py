@@ -141,16 +141,17 @@ class SocketServer:
     """
 
     def __init__(
-        self, clock: Clock, allowed_origins: Collection[str], tasks: Tasks | None = None
+        self, clock: Clock, allowed_origins: Collection[str], silent_s: float = SILENT_S
     ) -> None:
-        self._clock = clock
-        self._tasks = tasks or Tasks()
+        self._clock, self._silent_s = clock, silent_s
+        self._tasks = Tasks()
         self._buckets: dict[str, _Bucket] = {}
         self.farewell: Callable[[str, Fault], bool] = lambda _eio_sid, _fault: False
         self.sio = socketio.AsyncServer(
             async_mode="aiohttp",
             async_handlers=False,
             always_connect=False,
+            namespaces=["/patient", "/console"],  # and not "/", which is served by default
             serializer=StrictPacket,
             json=StrictJson,
             transports=["websocket"],
@@ -191,16 +192,20 @@ class SocketServer:
         return eio_sid or ""
 
     async def disconnect(self, eio_sid: str) -> None:
-        """Close a connection, after what was sent on it."""
+        """Close a connection, after what was sent on it has gone out."""
         socket = self.sio.eio.sockets.get(eio_sid)
         if socket is None:
             return
+        request = self.sio.environ.get(eio_sid, {}).get("aiohttp.request")
         try:
             async with asyncio.timeout(PING_S):
                 await self.sio.eio.disconnect(eio_sid)
-        except (TimeoutError, KeyError):
-            # the page does not even read its goodbye
-            await socket.queue.put(None)
+        except TimeoutError:
+            # it does not even read its goodbye
+            if request is not None and request.transport is not None:
+                request.transport.abort()
+        # the library would wait for the other end to close, which it need not do
+        await socket.queue.put(None)
 
     async def close(self) -> None:
         """Close every connection, and end what watches them."""
@@ -216,7 +221,7 @@ class SocketServer:
         return await self._open(eio_sid, environ)
 
     async def _close_if_silent(self, eio_sid: str) -> None:
-        await asyncio.sleep(SILENT_S)
+        await asyncio.sleep(self._silent_s)
         manager = self.sio.manager
         if not any(
             manager.sid_from_eio_sid(eio_sid, namespace) for namespace in manager.get_namespaces()
