@@ -76,14 +76,14 @@ class SrtpContext:
         _length[0] = length
         if _srtp_protect(self._srtp, packet.pointer, _length):
             return 0
-        return int(_length[0])
+        return _length[0]  # type: ignore[no-any-return]
 
     def unprotect(self, packet: PacketBuffer, length: int) -> int:
         """Check and decrypt an RTP packet in place. Returns its new length, 0 if it is refused."""
         _length[0] = length
         if _srtp_unprotect(self._srtp, packet.pointer, _length):
             return 0
-        return int(_length[0])
+        return _length[0]  # type: ignore[no-any-return]
 
     def protect_rtcp(self, data: bytes) -> bytes:
         """Encrypt a compound packet of at most `MAX_DATAGRAM_BYTES`; empty if it cannot be sent."""

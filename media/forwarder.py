@@ -91,9 +91,9 @@ class Forwarder:
         self._rebase_timestamp = True
         self._rtx_sequence = stream.first_sequence
         slots = HISTORY_PACKETS if stream.keeps_history else 0
-        self._history: list[bytes | None] = [None] * slots
+        self._history: list[bytearray | None] = [None] * slots
         self._sent_ms = [0] * slots
-        self._resent_ms: list[int | None] = [None] * slots
+        self._resent_ms = [-1] * slots  # counts while it is not before `_sent_ms`
 
     def attach(self, extensions: ExtensionMap) -> None:
         """Take the packets of another source from now on; the stream begins anew with it."""
@@ -141,9 +141,8 @@ class Forwarder:
             self._extensions.rewrite(data, header)
         if self._history:
             slot = out & _MASK
-            self._history[slot] = bytes(data[:length])
+            self._history[slot] = data[:length]
             self._sent_ms[slot] = now_ms
-            self._resent_ms[slot] = None
         self.packets += 1
         self.octets += length - header
         self._last_ms = now_ms
@@ -210,12 +209,13 @@ class Forwarder:
         if packet is None or packet[2] << 8 | packet[3] != sequence:
             return None
         resent_ms = self._resent_ms[slot]
-        if resent_ms is not None and now_ms - resent_ms < MIN_RESEND_INTERVAL_MS:
+        is_again = resent_ms >= self._sent_ms[slot]
+        if is_again and now_ms - resent_ms < MIN_RESEND_INTERVAL_MS:
             return None
         self._resent_ms[slot] = now_ms
         stream = self.stream
         if stream.rtx_ssrc is None or stream.rtx_payload_type is None:
-            return packet
+            return bytes(packet)
         rtx = wrap_rtx(packet, stream.rtx_payload_type, self._next_rtx_sequence(), stream.rtx_ssrc)
         if self._delay is not None:
             self._delay.delay_abs_send_time(rtx, now_ms - self._sent_ms[slot])

@@ -130,13 +130,18 @@ class Inbound:
             if not flow.on:
                 flow.arrived(now_ms)
                 self._flow_began(track)
-        if track.current is not source:
-            track.switch(source)
-            self.request_keyframes(now_ms)
-        if source.tracker.has_gap and now_ms - self._nacked_ms >= NACK_SPACING_MS:
-            self._request_missing(now_ms)
+        if track.current is not source or source.tracker.has_gap:
+            self._attend(source, now_ms)
         if track.outputs:
             self._forward(track.outputs, packet, length, header, fields, now_ms)
+
+    def _attend(self, source: Source, now_ms: int) -> None:
+        """Do what few packets need: take up another SSRC, ask for what is missing."""
+        if source.track.current is not source:
+            source.track.switch(source)
+            self.request_keyframes(now_ms)
+        if now_ms - self._nacked_ms >= NACK_SPACING_MS:
+            self._request_missing(now_ms)
 
     def _forward(
         self,
@@ -147,12 +152,13 @@ class Inbound:
         fields: tuple[int, int, int],
         now_ms: int,
     ) -> None:
-        for output in outputs[1:]:  # all but the first work on a copy, as packets change in place
+        if len(outputs) > 1:  # all but the first work on a copy, as packets change in place
             copy = self._scratch
-            copy.view[:length] = packet.view[:length]
-            if output.forwarder.forward(copy.data, length, header, fields, now_ms):
-                output.receiver.send_rtp(copy, length)
-                self._counters.forwarded += 1
+            for output in outputs[1:]:
+                copy.view[:length] = packet.view[:length]
+                if output.forwarder.forward(copy.data, length, header, fields, now_ms):
+                    output.receiver.send_rtp(copy, length)
+                    self._counters.forwarded += 1
         output = outputs[0]
         if output.forwarder.forward(packet.data, length, header, fields, now_ms):
             output.receiver.send_rtp(packet, length)

@@ -212,7 +212,7 @@ def extension_value(data: Buffer, length: int, number: int) -> bytes | None:
     return bytes(data[at : at + 1 + (data[at - 1] & 0x0F)]) if at else None
 
 
-def wrap_rtx(packet: bytes, payload_type: int, sequence: int, ssrc: int) -> bytearray:
+def wrap_rtx(packet: bytes | bytearray, payload_type: int, sequence: int, ssrc: int) -> bytearray:
     """The retransmission of `packet` in the RTX format (RFC 4588 §4)."""
     header = header_bytes(packet, len(packet))
     rtx = bytearray(len(packet) + 2)
