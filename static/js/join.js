@@ -168,6 +168,7 @@ function listen() {
   on("agree", () => ((local.agreed = agree.checked), render()), "change");
   on("mode-video", () => ((local.mode = "video"), render()), "change");
   on("mode-voice", () => ((local.mode = "voice"), render()), "change");
+  on("voice-instead", () => ((local.mode = "voice"), render()));
   on("test-sound", () => (sounds.unlock(), setTimeout(() => sounds.play("test"), 50)));
   on("join", () => void join());
   on("leave", () => void send({ kind: "leave" }));

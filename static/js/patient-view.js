@@ -101,19 +101,25 @@ function renderAgree(view, words, media, local) {
   video.checked = local.mode === "video";
   voice.checked = local.mode === "voice";
   show(ref("preview-frame"), local.mode === "video");
-  const { devices } = media;
-  const ready = local.agreed && devices.audio !== null && !local.joining;
+  const key = whyNot(media.devices, local);
   const join = /** @type {HTMLButtonElement} */ (ref("join"));
-  join.disabled = !ready;
-  const opening = local.agreed && devices.trouble.audio === null;
-  const why = !local.agreed
-    ? "join.agree"
-    : devices.audio
-      ? "join.ready"
-      : opening
-        ? "join.opening"
-        : "join.no_microphone";
-  setText(ref("join-why"), words.t(why));
+  join.disabled = key !== null || local.joining;
+  setText(ref("join-why"), words.t(key ?? "join.ready"));
+  show(ref("voice-instead"), key === "join.no_camera");
+}
+
+/**
+ * @param {import("./devices.js").Devices} devices  @param {Local} local
+ * @returns {import("./i18n.js").Key | null} what is missing before one can wait
+ */
+function whyNot(devices, local) {
+  if (!local.agreed) return "join.agree";
+  if (devices.trouble.audio) return "join.no_microphone";
+  if (!devices.audio || devices.busy) return "join.opening";
+  // Video would be billed: whoever has no camera chooses to talk by voice, knowing the price.
+  if (local.mode === "video" && !devices.video)
+    return devices.trouble.video ? "join.no_camera" : "join.opening";
+  return null;
 }
 
 /** @param {import("./protocol").Price} price  @param {Words} words  @returns {string[]} */

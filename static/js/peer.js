@@ -151,7 +151,9 @@ export class Peer {
     }
     connection.negotiating = true;
     try {
-      await (fresh ? connection.pc.setLocalDescription() : connection.offer);
+      if (fresh) await connection.pc.setLocalDescription();
+      else if (!connection.pc.localDescription) await connection.offer;
+      // The prepared offer goes out in this very turn, before the page is drawn again.
       const sdp = connection.pc.localDescription?.sdp ?? "";
       const answer = await this.#ports.send(connection.id, sdp, connection.abort.signal);
       await connection.pc.setRemoteDescription({ type: "answer", sdp: answer });

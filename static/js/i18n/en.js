@@ -40,6 +40,7 @@ export const en = Object.freeze({
   "check.level": "Loudness of your microphone",
   "check.speak": "Say something: the bar should move.",
   "check.retry": "Try again",
+  "check.voice_instead": "Go on with voice only",
   "check.sound": "Play a test sound",
   "check.mode": "How do you want to talk?",
   "check.opening": "Your browser may ask whether this page may use your camera and microphone. Please allow it.",
@@ -54,6 +55,7 @@ export const en = Object.freeze({
   "join.agree": "Please agree to the price first.",
   "join.opening": "The microphone is being opened…",
   "join.no_microphone": "A consult needs a microphone.",
+  "join.no_camera": "Allow the camera, or choose voice only.",
   "join.ready": "Everything is ready.",
 
   "trouble.audio.denied": "This page may not use your microphone.",

@@ -39,6 +39,7 @@ export const zhCN = Object.freeze({
   "check.level": "麦克风音量",
   "check.speak": "请说一句话，音量条应随之变化。",
   "check.retry": "重试",
+  "check.voice_instead": "仅用语音继续",
   "check.sound": "播放测试音",
   "check.mode": "您想用哪种方式交谈？",
   "check.opening": "浏览器可能会询问是否允许本页使用摄像头和麦克风，请选择“允许”。",
@@ -53,6 +54,7 @@ export const zhCN = Object.freeze({
   "join.agree": "请先同意收费标准。",
   "join.opening": "正在打开麦克风…",
   "join.no_microphone": "问诊需要使用麦克风。",
+  "join.no_camera": "请允许使用摄像头，或选择仅语音。",
   "join.ready": "一切就绪。",
 
   "trouble.audio.denied": "本页没有使用麦克风的权限。",
