@@ -54,9 +54,16 @@ def _parser() -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=means)
         add_options(action)
         if name == "simulate":
-            action.add_argument("count", metavar="N", type=int)
+            action.add_argument("count", metavar="N", type=_count)
         action.set_defaults(run=run)
     return parser
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise ValueError("a count is 0 or more")
+    return count
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -67,7 +74,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _quote(args: argparse.Namespace) -> int:
     try:
-        tariff = args.tariff.read_text(encoding="utf-8")
+        tariff = args.tariff.read_bytes()
     except OSError as error:
         print(f"wenzhen: {args.tariff} cannot be read: {error.strerror}", file=sys.stderr)
         return 1
