@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -310,6 +310,13 @@ class World:
         """Which consults have been settled."""
         async with self.disk.read() as conn:
             return list((await conn.execute(select(settled.c.consult_id))).scalars())
+
+
+async def until(check: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what nobody is told of."""
+    async with asyncio.timeout(WAIT_S):
+        while not await check():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 JOIN: dict[str, Any] = {
