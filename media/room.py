@@ -157,6 +157,11 @@ class Room:
             {kind: flow.last_ms for kind, flow in participant.flows.items()},
         )
 
+    def connects(self, participant_id: str) -> bool:
+        """Whether a connection of this participant is here, or being set up."""
+        participant = self._participants.get(participant_id)
+        return participant is not None and participant.endpoint is not None
+
     def tick(self, now_ms: int) -> None:
         """Each 100 ms: flows that have stopped, and what endpoints have to do by time."""
         stopped = False

@@ -410,3 +410,14 @@ async def test_a_listener_that_fails_does_not_end_the_call(
     assert "the listener of room broken failed" in caplog.text
     for peer in (patient, physician):
         await peer.close()
+
+
+async def test_a_room_knows_whether_a_participant_has_a_connection(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    patient, _ = pair
+    assert room.connects("patient")
+    assert not room.connects("stranger")
+    await patient.close()
+    await listener.wait("failed", "patient")
+    assert not room.connects("patient")
