@@ -18,7 +18,8 @@ echo "Making the virtual environment $venv ..."
 if ! "$python" -m venv "$venv" >/dev/null 2>&1; then
   rm -rf "$venv"
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null 2>&1
     "$python" -m venv "$venv"
   else
     echo "Python's venv module is missing: apt-get install python3-venv" >&2
