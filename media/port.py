@@ -29,6 +29,7 @@ TICK_S: Final = 0.1
 MAX_BATCH: Final = 64
 _SOCKET_BUFFER_BYTES: Final = 4 << 20
 _BIND_ATTEMPTS: Final = 16
+_FAULT_LOG_MS: Final = 60_000
 _UDP_PRIORITY: Final = 2_130_706_431  # RFC 8445 §5.1.2.1: host, component 1
 _TCP_PRIORITY: Final = 1_671_430_143  # RFC 6544 §4.2: below UDP, passive
 
@@ -100,6 +101,7 @@ class MediaPort:
         self._server: asyncio.Server | None = None
         self._limits = TcpLimits(settings.max_tcp_connections, settings.max_tcp_per_address)
         self._ticker: asyncio.Task[None] | None = None
+        self._silent_until_ms = 0
 
     @classmethod
     async def open(cls, settings: MediaSettings) -> "MediaPort":
@@ -204,15 +206,25 @@ class MediaPort:
             counters.received += 1
             counters.received_bytes += length
             path = paths.get(raw[:2])
-            if path is not None and path.endpoint is not None:
-                first = data[0]
-                if 127 < first < 192 and 12 <= length <= MAX_DATAGRAM_BYTES:
-                    if 191 < data[1] < 224:
-                        path.endpoint.receive_rtcp(bytes(packet.view[:length]), now_ms)
-                    else:
-                        path.endpoint.receive_rtp(packet, length, now_ms)
-                    continue
-            self._take_other(raw, path, length, now_ms)
+            try:
+                if path is not None and path.endpoint is not None:
+                    first = data[0]
+                    if 127 < first < 192 and 12 <= length <= MAX_DATAGRAM_BYTES:
+                        if 191 < data[1] < 224:
+                            path.endpoint.receive_rtcp(bytes(packet.view[:length]), now_ms)
+                        else:
+                            path.endpoint.receive_rtp(packet, length, now_ms)
+                        continue
+                self._take_other(raw, path, length, now_ms)
+            except Exception:
+                self._note_fault(now_ms)
+
+    def _note_fault(self, now_ms: int) -> None:
+        """Our own bug with one datagram: count it, tell of one in a minute, serve the others."""
+        self.counters.drop("internal_error")
+        if now_ms >= self._silent_until_ms:
+            self._silent_until_ms = now_ms + _FAULT_LOG_MS
+            log.exception("a datagram could not be handled; more within a minute are only counted")
 
     def _take_other(
         self, raw: tuple[str, int], path: UdpPath | None, length: int, now_ms: int

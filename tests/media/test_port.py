@@ -225,3 +225,29 @@ async def test_a_closed_port_can_be_opened_again() -> None:
     again = await MediaPort.open(MediaSettings(port=number))
     assert again.port == number
     await again.close()
+
+
+async def test_a_bug_in_one_call_is_told_once_and_harms_no_other(
+    port: MediaPort,
+    room: Room,
+    listener: Listener,
+    pair: tuple[Peer, Peer],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A packet that hits a bug comes a hundred times a second: the log must not."""
+    patient, physician = pair
+    await talk(pair, room, listener)
+    endpoint = room._participants["patient"].endpoint
+    assert endpoint is not None
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    endpoint.receive_rtp = broken
+    for _ in range(20):
+        await patient.send("audio")
+    await dropped(port, "internal_error", 20)
+    await physician.send("audio", b"alive" * 4)
+    (packet,) = await patient.until(lambda: patient.rtp)
+    assert packet.endswith(b"alive" * 4)
+    assert len([r for r in caplog.records if "could not be handled" in r.message]) == 1
