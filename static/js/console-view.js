@@ -17,12 +17,13 @@ export function renderConsole(phase, page, words, media, nowMs) {
   const { physician } = page;
   const name = physician ? `${physician.name} ${physician.title}`.trim() : "";
   setText(ref("physician-name"), phase === "sign-in" ? "" : name);
-  const mediaBroken = phase === "in-call" && media.peer.state === "broken";
+  const mediaBroken = ["in-call", "connecting"].includes(phase) && media.peer.state === "broken";
   const banner = page.link === "lost" ? "link.lost" : mediaBroken ? "link.media" : null;
   show(ref("banner"), banner !== null && phase !== "sign-in");
   setText(ref("banner"), banner ? words.t(banner) : "");
   if (phase === "moved" || phase === "stopped") {
-    setText(ref("closed-title"), words.t(`closed.${phase}`));
+    const title = phase === "moved" ? "closed.moved_console" : "closed.stopped";
+    setText(ref("closed-title"), words.t(title));
     setText(ref("closed-text"), words.t("closed.stopped_words"));
     const key = phase === "moved" ? "closed.take_back" : "closed.reload";
     setText(ref("take-back"), words.t(key));

@@ -49,8 +49,8 @@ const socket = io(`${location.origin}/console`, {
 /** @type {Signal<Command, Message>} */
 const signal = new Signal(socket, {
   message: (message) => {
-    page = nextConsole(page, message, performance.now());
     if (message.kind === "queue") arrivals(message);
+    page = nextConsole(page, message, performance.now());
     render();
   },
   link: (link, code) => {
@@ -112,7 +112,8 @@ function entered(phase) {
 
 /** @param {import("./protocol").QueueChange} change */
 function arrivals({ upsert }) {
-  const fresh = upsert.filter((item) => item.online && Date.now() - Date.parse(item.waiting_since) < 5000);
+  const known = new Set(page.queue.map((item) => item.consult_id));
+  const fresh = upsert.filter((item) => !known.has(item.consult_id));
   if (fresh[0] === undefined || shown !== "queue") return;
   sounds.play("arrival");
   attention.notify(words.t("queue.arrived_title"), words.t("brand"));

@@ -112,15 +112,16 @@ export class DeviceView {
   /** @param {Words} words */
   async #list(words) {
     const { devices } = this.#media;
-    const all = await devices.list();
-    const inUse = {
-      audioinput: devices.audio?.getSettings().deviceId,
-      videoinput: devices.video?.getSettings().deviceId,
-      audiooutput: devices.chosen.audiooutput,
-    };
-    const state = JSON.stringify([words.language, all, inUse]);
+    const { audio, video, chosen, plugged } = devices;
+    const state = JSON.stringify([words.language, audio?.id, video?.id, chosen, plugged]);
     if (state === this.#listed) return;
     this.#listed = state;
+    const all = await devices.list();
+    const inUse = {
+      audioinput: audio?.getSettings().deviceId,
+      videoinput: video?.getSettings().deviceId,
+      audiooutput: chosen.audiooutput,
+    };
     for (const select of this.#selects()) {
       const kind = /** @type {DeviceKind} */ (select.dataset.device);
       const options = all

@@ -66,6 +66,8 @@ export class Devices {
   /** @type {Partial<Record<DeviceKind, string>>} */
   chosen = {};
   busy = false;
+  /** Grows when devices were plugged in or out. */
+  plugged = 0;
   #changed;
   /** @type {Promise<void>} */
   #queue = Promise.resolve();
@@ -73,7 +75,10 @@ export class Devices {
   /** @param {() => void} changed  a track came or went, or something is in the way */
   constructor(changed) {
     this.#changed = changed;
-    navigator.mediaDevices?.addEventListener("devicechange", () => this.#changed());
+    navigator.mediaDevices?.addEventListener("devicechange", () => {
+      this.plugged += 1;
+      this.#changed();
+    });
   }
 
   /**

@@ -7,10 +7,10 @@ import { en } from "./i18n/en.js";
 import { zhCN } from "./i18n/zh-CN.js";
 
 /** @typedef {keyof typeof en} Key */
-/** @typedef {"en" | "zh-CN"} Language */
+/** @typedef {keyof typeof CATALOGUES} Language */
 
-/** @type {Readonly<Record<Language, Readonly<Record<Key, string>>>>} */
-export const CATALOGUES = { en, "zh-CN": zhCN };
+/** @satisfies {Readonly<Record<string, Readonly<Record<Key, string>>>>} */
+export const CATALOGUES = { "zh-CN": zhCN, en };
 /** How each language calls itself. @type {Readonly<Record<Language, string>>} */
 export const NAMES = { "zh-CN": "中文", en: "English" };
 
@@ -21,10 +21,11 @@ const STORED = "wenzhen-language";
  * @returns {Language}
  */
 export function chooseLanguage(wanted) {
+  const known = /** @type {Language[]} */ (Object.keys(CATALOGUES));
+  const primary = (/** @type {string} */ tag) => tag.toLowerCase().split("-")[0];
   for (const tag of wanted) {
-    const primary = tag.toLowerCase().split("-")[0];
-    if (primary === "zh") return "zh-CN";
-    if (primary === "en") return "en";
+    const found = known.find((language) => primary(language) === primary(tag));
+    if (found) return found;
   }
   return "en";
 }

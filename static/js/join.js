@@ -11,7 +11,7 @@ import { Words, initialLanguage, languageSwitch, rememberLanguage, translatePage
 import { exposeForTests } from "./measure.js";
 import { CallMedia } from "./media.js";
 import { renderPatient, whoTreats } from "./patient-view.js";
-import { Signal, newId } from "./signal.js";
+import { CommandRefused, Signal, newId } from "./signal.js";
 import { Sounds } from "./sound.js";
 
 /** @typedef {import("./protocol").PatientCommand} Command */
@@ -46,7 +46,7 @@ const socket = io(`${location.origin}/patient`, {
 const signal = new Signal(socket, {
   message: (message) => {
     page = nextPatient(page, message, performance.now());
-    if (message.kind === "consult" && message.view.pause === "hung_up") hungUp = false;
+    if ("view" in message && message.view.pause === "hung_up") hungUp = false; // the server knows
     render();
   },
   link: (link, code) => {
@@ -128,8 +128,17 @@ async function send(command) {
   } catch (error) {
     if (command.kind === "hang_up") hungUp = false;
     tell(error);
+    if (error instanceof CommandRefused && error.code === "price_changed") lookAgain();
     render();
   }
+}
+
+/** A fresh connection brings the price of now, to be agreed to anew. */
+function lookAgain() {
+  local.agreed = false;
+  /** @type {HTMLInputElement} */ (ref("agree")).checked = false;
+  signal.close();
+  signal.open();
 }
 
 async function join() {

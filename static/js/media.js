@@ -30,8 +30,6 @@ export class CallMedia {
   cameraOff = false;
   devices;
   peer;
-  /** @type {unknown} */
-  refusal = null;
   #ports;
   #mediaLost = 0;
   /** @type {Mode | null} */
@@ -46,11 +44,6 @@ export class CallMedia {
     this.peer = new Peer({
       send: ports.send,
       changed: () => ports.changed(),
-      failed: (error) => {
-        if (error instanceof DOMException && error.name === "AbortError") return;
-        this.refusal = error;
-        ports.changed();
-      },
     });
     onNetworkChange(() => this.peer.restartIce(), signal);
   }

@@ -34,7 +34,7 @@ export function whoTreats(words, { service }) {
 export function renderPatient(phase, page, words, media, local) {
   showPhase(phase);
   const { view } = page;
-  const mediaBroken = phase === "in-call" && media.peer.state === "broken";
+  const mediaBroken = ["in-call", "connecting"].includes(phase) && media.peer.state === "broken";
   const banner = page.link === "lost" ? "link.lost" : mediaBroken ? "link.media" : null;
   show(ref("banner"), banner !== null);
   setText(ref("banner"), banner ? words.t(banner) : "");
@@ -187,6 +187,10 @@ function renderSummary(page, view, words) {
   setText(ref("summary-video"), words.duration(summary?.video_s ?? 0));
   setText(ref("summary-voice"), words.duration(summary?.voice_s ?? 0));
   const currency = summary?.currency ?? view.price.currency;
+  for (const mode of /** @type {const} */ (["video", "voice"])) {
+    const price = words.money(view.price[`${mode}_fen_per_min`], currency);
+    setText(ref(`summary-${mode}-rate`), words.t("price.per_minute", { price }));
+  }
   setText(ref("summary-charge"), words.money(summary?.charge_fen ?? 0, currency));
   setText(ref("summary-final"), words.t(summary?.final ? "summary.final" : "summary.provisional"));
   const lines = summary?.lines ?? [];

@@ -16,7 +16,6 @@ import { newId } from "./signal.js";
  * @property {(connectionId: string, sdp: string, abort: AbortSignal) => Promise<string>} send
  *     an offer to the server; resolves to its answer
  * @property {(state: PeerState) => void} changed
- * @property {(error: unknown) => void} failed  the server refused the offer
  */
 
 const DISCONNECTED_GRACE_MS = 1000;
@@ -86,7 +85,8 @@ export class Peer {
   setTrack(kind, track) {
     if (this.#tracks[kind] === track) return;
     this.#tracks[kind] = track;
-    this.#connection?.[kind].sender.replaceTrack(track).catch(this.#ports.failed);
+    // Fails only when the connection was closed meanwhile; the next one takes the track up.
+    this.#connection?.[kind].sender.replaceTrack(track).catch(() => {});
   }
 
   /** Make the connection and its offer, without a word to the server. */
@@ -95,7 +95,7 @@ export class Peer {
     const connection = new Connection(this.#local);
     this.#connection = connection;
     for (const kind of /** @type {const} */ (["audio", "video"]))
-      connection[kind].sender.replaceTrack(this.#tracks[kind]).catch(this.#ports.failed);
+      connection[kind].sender.replaceTrack(this.#tracks[kind]).catch(() => {});
     for (const track of this.remote.getTracks()) this.remote.removeTrack(track);
     this.remote.addTrack(connection.audio.receiver.track);
     this.remote.addTrack(connection.video.receiver.track);
@@ -159,8 +159,9 @@ export class Peer {
       await connection.pc.setRemoteDescription({ type: "answer", sdp: answer });
       connection.answered = true;
       this.#expect(connection);
-    } catch (error) {
-      if (connection === this.#connection) this.#refused(error);
+    } catch {
+      // Refused, or replaced meanwhile. What the person is told follows from the state.
+      if (connection === this.#connection) this.#refused();
       return;
     } finally {
       connection.negotiating = false;
@@ -170,9 +171,7 @@ export class Peer {
     void this.#negotiate(connection, true);
   }
 
-  /** @param {unknown} error */
-  #refused(error) {
-    this.#ports.failed(error);
+  #refused() {
     this.#enter("broken");
     this.#renewLater();
   }

@@ -29,7 +29,7 @@
 /** @typedef {{payload: {kind: string, id: string}, resolve: (result: Record<string, string>) => void, reject: (error: Error) => void}} Pending */
 
 const FIRST_DELAY_MS = 300;
-const LONGEST_DELAY_MS = 8000;
+const LONGEST_DELAY_MS = 5000;
 const GROWTH = 1.7;
 const REFUSALS = ["link_invalid", "signed_out", "unauthorized", "forbidden"];
 
