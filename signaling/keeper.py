@@ -211,8 +211,10 @@ class Keeper:
     async def _show(self, look: Look) -> None:
         try:
             case = await self._loaded()
-            async with self._storage(), self._around.database.read() as conn:
-                events = await store.events(conn, self.consult_id, look.after)
+            events: tuple[m.Event, ...] = ()
+            if look.after < case.core.version:
+                async with self._storage(), self._around.database.read() as conn:
+                    events = await store.events(conn, self.consult_id, look.after)
         except UnknownConsult:
             look.seen(None, ())
         except StorageTrouble:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from signaling import messages as m
@@ -21,6 +21,26 @@ from signaling.ports import Clock
 from signaling.tables import command_answers, consult_events, consults
 
 ANSWERS_KEPT_MS = 24 * 3600 * 1000
+
+
+# built once: building a statement costs more than running it
+_LOAD = select(consults).where(consults.c.id == bindparam("of"))
+_EVENTS = (
+    select(consult_events)
+    .where(consult_events.c.consult_id == bindparam("of"), consult_events.c.n > bindparam("past"))
+    .order_by(consult_events.c.n)
+)
+_MOVE = update(consults).where(
+    consults.c.id == bindparam("was_id"),
+    consults.c.state == bindparam("was_state"),
+    consults.c.version == bindparam("was_version"),
+    consults.c.epoch == bindparam("was_epoch"),
+)
+_NOTE = insert(consult_events)
+_REMEMBER = insert(command_answers)
+_ANSWER = select(command_answers.c.answer).where(
+    command_answers.c.scope == bindparam("within"), command_answers.c.command_id == bindparam("to")
+)
 
 
 class Stale(Exception):
@@ -42,8 +62,7 @@ async def create(conn: AsyncConnection, new: NewConsult, clock: Clock, node: str
 
 async def load(conn: AsyncConnection, consult_id: str, clock: Clock) -> Case | None:
     """The consult of this id, None when there is none."""
-    query = select(consults).where(consults.c.id == consult_id)
-    row = (await conn.execute(query)).mappings().first()
+    row = (await conn.execute(_LOAD, {"of": consult_id})).mappings().first()
     return from_row(dict(row), clock.now_ms(), clock.at_ms()) if row else None
 
 
@@ -69,12 +88,7 @@ async def last_place(conn: AsyncConnection) -> int:
 
 async def events(conn: AsyncConnection, consult_id: str, after: int) -> tuple[m.Event, ...]:
     """The history of a consult after event number ``after``, in order."""
-    query = (
-        select(consult_events)
-        .where(consult_events.c.consult_id == consult_id, consult_events.c.n > after)
-        .order_by(consult_events.c.n)
-    )
-    rows = (await conn.execute(query)).mappings().all()
+    rows = (await conn.execute(_EVENTS, {"of": consult_id, "past": after})).mappings().all()
     return tuple(
         m.Event(n=row["n"], kind=row["kind"], at=rfc3339(row["at"]), by=row["by"]) for row in rows
     )
@@ -90,50 +104,46 @@ async def save(
         IntegrityError: the physician is in another call.
     """
     at_ms, core = clock.at_ms(), before.core
-    changed = await conn.execute(
-        update(consults)
-        .where(
-            consults.c.id == core.id,
-            consults.c.state == core.state,
-            consults.c.version == core.version,
-            consults.c.epoch == before.marks.epoch,
-        )
-        .values(**to_row(after, clock.now_ms(), at_ms))
-    )
+    was = {
+        "was_id": core.id,
+        "was_state": core.state,
+        "was_version": core.version,
+        "was_epoch": before.marks.epoch,
+    }
+    changed = await conn.execute(_MOVE, {**was, **to_row(after, clock.now_ms(), at_ms)})
     if changed.rowcount != 1:
         raise Stale(core.id)
     entry = m.Event(n=after.core.version, kind=event.kind, at=rfc3339(at_ms), by=event.by)
     await conn.execute(
-        insert(consult_events).values(
-            consult_id=core.id,
-            n=entry.n,
-            kind=entry.kind,
-            at=at_ms,
-            by=entry.by,
-            data=json.dumps(details(event), ensure_ascii=False),
-        )
+        _NOTE,
+        {
+            "consult_id": core.id,
+            "n": entry.n,
+            "kind": entry.kind,
+            "at": at_ms,
+            "by": entry.by,
+            "data": json.dumps(details(event), ensure_ascii=False),
+        },
     )
     return entry
 
 
 async def answer(conn: AsyncConnection, scope: str, command_id: str) -> m.Answer | None:
     """The first answer to this command, None when it is new."""
-    query = select(command_answers.c.answer).where(
-        command_answers.c.scope == scope, command_answers.c.command_id == command_id
-    )
-    text = (await conn.execute(query)).scalar()
+    text = (await conn.execute(_ANSWER, {"within": scope, "to": command_id})).scalar()
     return m.Answer.model_validate_json(text) if text is not None else None
 
 
 async def remember(conn: AsyncConnection, scope: str, given: m.Answer, clock: Clock) -> None:
     """Keep the answer to a command, for when it is repeated."""
     await conn.execute(
-        insert(command_answers).values(
-            scope=scope,
-            command_id=given.command_id,
-            answer=given.model_dump_json(),
-            at=clock.at_ms(),
-        )
+        _REMEMBER,
+        {
+            "scope": scope,
+            "command_id": given.command_id,
+            "answer": given.model_dump_json(),
+            "at": clock.at_ms(),
+        },
     )
 
 
