@@ -15,8 +15,9 @@ from media.errors import (
     RoomClosed,
 )
 from media.flow import FlowReading
-from media.port import MediaPort, MediaSettings
+from media.port import MediaPort
 from media.room import Room, RoomListener
+from media.sockets import MediaSettings
 
 __all__ = [
     "ConnectionReplaced",

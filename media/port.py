@@ -6,52 +6,27 @@ dictionary look-up and a count.
 
 import asyncio
 import contextlib
-import errno
 import logging
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from media.counters import MediaCounters
 from media.dtls import MAX_DATAGRAM_BYTES, PacketBuffer
 from media.endpoint import Endpoint
-from media.errors import PortUnavailable
 from media.ice import Address, username_ufrag
 from media.room import Room, RoomListener
-from media.sdp import Candidate
+from media.sockets import MediaSettings, Sockets, bind, host_candidates
 from media.tcp import TcpConnection, TcpLimits
+
+__all__ = ["MediaPort", "MediaSettings", "UdpPath"]
 
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.1
 MAX_BATCH: Final = 64
-_SOCKET_BUFFER_BYTES: Final = 4 << 20
-_BIND_ATTEMPTS: Final = 16
 _FAULT_LOG_MS: Final = 60_000
-_UDP_PRIORITY: Final = 2_130_706_431  # RFC 8445 §5.1.2.1: host, component 1
-_TCP_PRIORITY: Final = 1_671_430_143  # RFC 6544 §4.2: below UDP, passive
-
-
-@dataclass(frozen=True, slots=True)
-class MediaSettings:
-    """How the media port is opened.
-
-    Attributes:
-        host: Address to bind, IPv4 or IPv6; "::" takes both.
-        port: Number for UDP and TCP alike; 0 takes a free one.
-        advertise: The addresses that participants reach the server by, best first.
-        max_tcp_connections: In total, and `max_tcp_per_address` from one address.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    advertise: tuple[str, ...] = ("127.0.0.1",)
-    udp: bool = True
-    tcp: bool = True
-    max_tcp_connections: int = 1_000
-    max_tcp_per_address: int = 100
 
 
 class UdpPath:
@@ -86,10 +61,10 @@ class MediaPort:
         candidates: What answers tell about them.
     """
 
-    def __init__(self, settings: MediaSettings, sockets: "_Sockets") -> None:
+    def __init__(self, settings: MediaSettings, sockets: Sockets) -> None:
         self.port = sockets.port
         self.counters = MediaCounters()
-        self.candidates = _candidates(settings, sockets.port)
+        self.candidates = host_candidates(settings, sockets.port)
         self._loop = asyncio.get_running_loop()
         self._rooms: dict[str, Room] = {}
         self._by_ufrag: dict[str, Endpoint] = {}
@@ -110,7 +85,7 @@ class MediaPort:
         Raises:
             PortUnavailable: with the reason in words.
         """
-        sockets = _bind(settings)
+        sockets = bind(settings)
         media_port = cls(settings, sockets)
         if sockets.udp is not None:
             media_port._loop.add_reader(sockets.udp.fileno(), media_port._read_udp)
@@ -307,67 +282,3 @@ class MediaPort:
                 except Exception:
                     log.exception("the tick of room %s failed", room.room_id)
             self._limits.close_strangers(now_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sockets:
-    port: int
-    udp: socket.socket | None
-    tcp: socket.socket | None
-
-
-def _bind(settings: MediaSettings) -> _Sockets:
-    """Bind UDP and TCP to one number; with port 0, try until a number is free for both."""
-    attempts = _BIND_ATTEMPTS if settings.port == 0 and settings.udp and settings.tcp else 1
-    for attempt in range(attempts):
-        udp = tcp = None
-        port = settings.port
-        try:
-            if settings.udp:
-                udp = _socket(socket.SOCK_DGRAM, settings.host, port)
-                port = udp.getsockname()[1]
-            if settings.tcp:
-                tcp = _socket(socket.SOCK_STREAM, settings.host, port)
-                port = tcp.getsockname()[1]
-        except OSError as error:
-            if udp is not None:
-                udp.close()
-            if error.errno == errno.EADDRINUSE and attempt + 1 < attempts:
-                continue
-            cause = error.strerror or str(error)
-            raise PortUnavailable(settings.host, port, cause) from error
-        return _Sockets(port, udp, tcp)
-    raise PortUnavailable(settings.host, settings.port, "no number is free for UDP and TCP")
-
-
-def _socket(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, kind)
-    try:
-        bound.setblocking(False)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        if kind == socket.SOCK_STREAM:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        else:
-            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                bound.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER_BYTES)
-        bound.bind((host, port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-def _candidates(settings: MediaSettings, port: int) -> tuple[Candidate, ...]:
-    """The host candidates: every address over UDP first, then over TCP."""
-    found: list[Candidate] = []
-    for index, address in enumerate(settings.advertise):
-        below = index << 8  # the local preference (RFC 8445 §5.1.2.1)
-        if settings.udp:
-            foundation = f"udp{index}"
-            found.append(Candidate("udp", address, port, _UDP_PRIORITY - below, foundation))
-        if settings.tcp:
-            foundation = f"tcp{index}"
-            found.append(Candidate("tcp", address, port, _TCP_PRIORITY - below, foundation))
-    return tuple(sorted(found, key=lambda c: -c.priority))
