@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from server.api.operation import Operation, authorized
-from server.clinic import Order, UnknownPhysician, create_consult
-from server.clock import Clock
+from server.api.operation import Operation, authorized, has_form_of_id
+from server.clinic import LATE_MS, Order, UnknownPhysician, create_consult
+from server.clock import Clock, wall_ms
 from server.problems import Problem, json_response, read_model
 from server.services import SERVICES
 from signaling import store
@@ -19,6 +19,12 @@ from signaling.messages import Mode, State
 
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@/-]{1,128}$")]
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+def _in_reach(starts_at: datetime) -> datetime:
+    if starts_at >= datetime(2200, 1, 1, tzinfo=UTC):
+        raise ValueError("is too far away")
+    return starts_at
 
 
 class NewConsult(BaseModel):
@@ -30,11 +36,11 @@ class NewConsult(BaseModel):
     model_config = ConfigDict(extra="forbid")
     patient_name: Line
     patient_ref: Reference | None = None
-    complaint: Annotated[str, Field(max_length=500)] = ""
+    complaint: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")] = ""
     department: Line | None = None
-    physician_id: Annotated[str, Field(max_length=40)] | None = None
+    physician_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,40}$")] | None = None
     returning: bool = False
-    starts_at: AwareDatetime | None = None
+    starts_at: Annotated[AwareDatetime, AfterValidator(_in_reach)] | None = None
 
 
 class ConsultCreated(BaseModel):
@@ -81,6 +87,9 @@ async def create(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     if services.site.desk.stopping:
         raise Problem(503, "draining", "this server is being restarted", Retry_After="5")
+    starts_at = int(body.starts_at.timestamp() * 1000) if body.starts_at else None
+    if starts_at is not None and starts_at + LATE_MS <= wall_ms():
+        raise Problem(422, "starts_in_past", "starts_at: the link would be closed already")
     order = Order(
         patient_name=body.patient_name,
         patient_ref=body.patient_ref or "",
@@ -88,7 +97,7 @@ async def create(request: web.Request) -> web.Response:
         department=body.department or "",
         physician_id=body.physician_id,
         returning=body.returning,
-        starts_at=int(body.starts_at.timestamp() * 1000) if body.starts_at else None,
+        starts_at=starts_at,
     )
     try:
         async with services.storage.write() as conn:
@@ -111,8 +120,10 @@ async def read(request: web.Request) -> web.Response:
     """How the consult stands."""
     key = await authorized(request, "consults")
     services, consult_id = request.app[SERVICES], request.match_info["consult_id"]
-    async with services.storage.read() as conn:
-        case = await store.load(conn, consult_id, Clock())
+    case = None
+    if has_form_of_id(consult_id):
+        async with services.storage.read() as conn:
+            case = await store.load(conn, consult_id, Clock())
     if case is None or case.order.organization_id != key.organization_id:
         raise Problem(404, "unknown_consult", "there is no such consult")
     return json_response(_status(case))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from server.accounts import ApiKey
 from server.problems import Problem
 from server.services import SERVICES
 
+_ID = re.compile(r"[A-Za-z0-9_]{1,128}", re.ASCII)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -33,6 +35,11 @@ class Operation:
     scope: str | None = None
     body: type[BaseModel] | None = None
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def has_form_of_id(text: str) -> bool:
+    """Whether an id in a path could be one of ours: PostgreSQL refuses some texts with an error."""
+    return _ID.fullmatch(text) is not None
 
 
 async def authorized(request: web.Request, scope: str) -> ApiKey:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from metering import feed, ledger
 from metering.errors import FeedError
-from server.api.operation import Operation, authorized
+from server.api.operation import Operation, authorized, has_form_of_id
 from server.problems import Problem
 from server.services import SERVICES
 
@@ -78,8 +78,10 @@ async def list_records(request: web.Request) -> web.Response:
 async def read_record(request: web.Request) -> web.Response:
     """One record by its id."""
     await authorized(request, "records")
-    async with request.app[SERVICES].storage.read() as conn:
-        body = await ledger.find(conn, request.match_info["record_id"])
+    record_id, body = request.match_info["record_id"], None
+    if has_form_of_id(record_id):
+        async with request.app[SERVICES].storage.read() as conn:
+            body = await ledger.find(conn, record_id)
     if body is None:
         raise Problem(404, "unknown_record", "there is no such record")
     return _json(body)

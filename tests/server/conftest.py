@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from server import migrate
 from server.storage import Storage
+from tests.server.clinic import Clinic, opened
 
 # a busy machine is slow, not wrong
 settings.register_profile("patient", deadline=None)
@@ -32,3 +33,17 @@ async def storage(database_url: str) -> AsyncIterator[Storage]:
     await migrate.upgrade(opened)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def clinic(tmp_path: Path) -> AsyncIterator[Clinic]:
+    """A running process on SQLite, as `make run` starts it."""
+    async with opened(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def either(database_url: str, tmp_path: Path) -> AsyncIterator[Clinic]:
+    """A running process on each kind of database."""
+    async with opened(tmp_path, database_url=database_url) as running:
+        yield running

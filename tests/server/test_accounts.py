@@ -24,7 +24,7 @@ async def accounts(storage: Storage) -> Accounts:
     async with storage.write() as conn:
         await conn.execute(
             tables.organizations.insert().values(
-                id="org_1", name="o", channel="third_party", department="d", tariff="{}",
+                id="org_1", name="o", department="d", tariff="{}",
                 created_at=0,
             )
         )  # fmt: skip
