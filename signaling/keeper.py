@@ -240,7 +240,7 @@ class Keeper:
             try:
                 self._admit(ask)
                 return await self._do(ask)
-            except (StorageTrouble, NotYourConsult):
+            except (StorageTrouble, NotYourConsult, Stopping):
                 raise
             except ConsultError as error:
                 answer = refusal(ask, error)
