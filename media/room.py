@@ -80,10 +80,9 @@ class Participant:
         self.endpoint: Endpoint | None = None
         self.retired: list[str] = []  # connections that newer ones replaced, oldest first
 
-    @property
-    def sends(self) -> bool:
-        """Whether media of any kind flows from the participant."""
-        return any(flow.on for flow in self.flows.values())
+    def sends(self, kinds: frozenset[str]) -> bool:
+        """Whether media of any of these kinds flows from the participant."""
+        return any(flow.on for kind, flow in self.flows.items() if kind in kinds)
 
     def tracks(self, kind: str) -> list[IncomingTrack]:
         """What it sends of a kind, in the order of its m-lines."""
@@ -239,7 +238,8 @@ class Room:
         for receiver in self._participants.values():
             if receiver.endpoint is None:
                 continue
-            may_receive = receiver.sends and receiver.endpoint.is_connected
+            # who sends only what the mode does not carry delivers nothing, and gets nothing
+            may_receive = receiver.sends(self._delivered) and receiver.endpoint.is_connected
             for kind in KINDS:
                 tracks = [
                     track

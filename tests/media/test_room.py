@@ -88,6 +88,23 @@ async def test_who_sends_nothing_gets_nothing(
     assert [p[24:] for p in packets] == [b"heard" * 3]
 
 
+async def test_video_alone_buys_no_voice(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    """In a voice call only voice is billed: a page that sends video instead would listen free."""
+    patient, physician = pair
+    room.deliver("voice")
+    await physician.send("video", KEYFRAME)
+    await listener.wait("flow_started", "physician", "video")
+    await patient.send("audio", b"unheard" * 3)
+    await listener.wait("flow_started", "patient", "audio")
+    await physician.send("audio")
+    await listener.wait("flow_started", "physician", "audio")
+    await patient.send("audio", b"heard" * 3)
+    packets = await physician.until(lambda: physician.rtp)
+    assert [p[24:] for p in packets] == [b"heard" * 3]
+
+
 async def test_a_flow_that_ends_is_dated_back_to_its_last_packet(
     pair: tuple[Peer, Peer], room: Room, listener: Listener
 ) -> None:
