@@ -56,7 +56,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
 
 def _usable(settings: Settings) -> None:
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = settings.data_dir / ".writable"
         probe.touch()
         probe.unlink()

@@ -66,21 +66,11 @@ def local_url(listener: socket.socket, context: ssl.SSLContext | None) -> str:
     return f"{'https' if context else 'http'}://{name}:{port}"
 
 
-async def serve(
-    services: Services,
-    listener: socket.socket,
-    context: ssl.SSLContext | None,
-    stack: AsyncExitStack,
-) -> None:
-    """Answer requests on ``listener`` until ``stack`` closes.
-
-    Slow headers and idle connections end after 10 s: aiohttp starts that timer with the
-    connection and again after each answer.
-    """
-    settings = services.settings
+def application(services: Services) -> web.Application:
+    """The API and the pages, without the socket."""
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
-        middlewares=[security_headers(settings.trusted_proxies), problems, revalidate],
+        middlewares=[security_headers(services.settings.trusted_proxies), problems, revalidate],
     )
     app[SERVICES] = services
     operations = [
@@ -93,11 +83,28 @@ async def serve(
     for operation in operations:
         app.router.add_route(operation.method, operation.path, operation.handler)
     add_pages(app)
+    return app
+
+
+async def serve(
+    services: Services,
+    listener: socket.socket,
+    context: ssl.SSLContext | None,
+    stack: AsyncExitStack,
+) -> None:
+    """Answer requests on ``listener`` until ``stack`` closes.
+
+    Slow headers and idle connections end after 10 s: aiohttp starts that timer with the
+    connection and again after each answer.
+    """
+    app = application(services)
     services.site.attach(app)
     runner = web.AppRunner(
         app,
         access_log=None,
-        keepalive_timeout=PROXY_KEEPALIVE_S if settings.trusted_proxies else HEADER_TIMEOUT_S,
+        keepalive_timeout=(
+            PROXY_KEEPALIVE_S if services.settings.trusted_proxies else HEADER_TIMEOUT_S
+        ),
         shutdown_timeout=5,
     )
     await runner.setup()
