@@ -306,6 +306,8 @@ class Keeper:
                 )
         except TimeoutError as error:
             raise OfferRefused("media_timeout", "the connection could not be set up") from error
+        except (SQLAlchemyError, OSError) as error:  # the call's meter could not be read
+            raise StorageTrouble from error
         answer = accepted(ask, sdp=sdp)
         if party == "patient":
             await self._move(ev.PatientOffered(), (ask, answer))

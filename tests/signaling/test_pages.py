@@ -283,6 +283,8 @@ async def test_an_offer_that_media_refuses_changes_nothing(world: World) -> None
     await console.ask("take")
     answer = await patient.ask("offer", connection_id="connection-1", sdp="bad")
     assert answer["error"]["code"] == "sdp_refused"
+    answer = await patient.ask("offer", connection_id="connection-1", sdp="no disk")
+    assert answer["error"]["code"] == "storage_unavailable"
     assert (await world.case()).core.state == "offered"
 
 

@@ -92,6 +92,8 @@ class SmallCalls:
     async def offer(self, consult: Consult, party: Party, connection_id: str, sdp: str) -> str:
         if sdp == "bad":
             raise OfferRefused("sdp_refused", "this offer cannot be used")
+        if sdp == "no disk":
+            raise OperationalError("no statement", {}, OSError("the disk is away"))
         self.offers.append((consult.id, party, connection_id))
         return f"answer {len(self.offers)} to {sdp}"
 
