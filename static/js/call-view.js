@@ -32,7 +32,11 @@ export class CallView {
   #frames = { decoded: 0, atMs: 0 };
   #stalled = false;
 
-  /** @param {CallMedia} media  @param {Party} party  whose page this is  @param {AbortSignal} signal */
+  /**
+   * @param {CallMedia} media
+   * @param {Party} party  whose page this is
+   * @param {AbortSignal} signal
+   */
   constructor(media, party, signal) {
     this.#media = media;
     this.#party = party;

@@ -64,7 +64,8 @@ const media = new CallMedia(
   {
     send: async (connection_id, sdp, abort) => {
       const consult_id = page.view?.consult_id ?? "";
-      return (await signal.command({ kind: "offer", consult_id, connection_id, sdp }, abort)).sdp ?? "";
+      const offer = /** @type {const} */ ({ kind: "offer", consult_id, connection_id, sdp });
+      return (await signal.command(offer, abort)).sdp ?? "";
     },
     changed: () => render(),
   },
@@ -197,7 +198,8 @@ function finish() {
 function listen() {
   const on = (/** @type {string} */ name, /** @type {() => void} */ act, event = "click") =>
     ref(name).addEventListener(event, (e) => (e.preventDefault(), act()), { signal: LIFE.signal });
-  const open = (/** @type {string} */ name) => /** @type {HTMLDialogElement} */ (ref(name)).showModal();
+  const open = (/** @type {string} */ name) =>
+    /** @type {HTMLDialogElement} */ (ref(name)).showModal();
   on("sign-in-form", () => void submitSignIn(), "submit");
   on("sign-out", () => void leave());
   on("take-next", () => void take(null));
@@ -214,8 +216,10 @@ function listen() {
   on("test-sound", () => (sounds.unlock(), setTimeout(() => sounds.play("test"), 50)));
   on("take-back", () => location.reload());
   addEventListener("online", () => signal.hurry(), { signal: LIFE.signal });
-  const keys = { n: ["take-next"], m: ["mute"], v: ["camera"], h: ["hold", "resume"], f: ["finish"] };
-  shortcuts(keys, LIFE.signal);
+  shortcuts(
+    { n: ["take-next"], m: ["mute"], v: ["camera"], h: ["hold", "resume"], f: ["finish"] },
+    LIFE.signal,
+  );
   setInterval(() => ["queue", "connecting"].includes(shown) && render(), 1000);
 }
 

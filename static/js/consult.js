@@ -44,8 +44,9 @@
  * }} ConsolePage
  */
 
-/** @typedef {"loading" | "invalid" | "moved" | "stopped" | "agree" | "waiting" | "connecting" | "in-call" | "summary" | "closed"} PatientPhase */
-/** @typedef {"loading" | "sign-in" | "moved" | "stopped" | "queue" | "connecting" | "in-call"} ConsolePhase */
+/** @typedef {"loading" | "moved" | "stopped" | "connecting" | "in-call"} Phase  of either page */
+/** @typedef {Phase | "invalid" | "agree" | "waiting" | "summary" | "closed"} PatientPhase */
+/** @typedef {Phase | "sign-in" | "queue"} ConsolePhase */
 
 /** How long a tick may be stretched: the next one is due after one second. */
 export const INTERPOLATE_MS = 1000;

@@ -1,8 +1,8 @@
 /** Keyboard shortcuts: one letter each, never while somebody types or a dialog is open. */
 
 /**
- * @param {Readonly<Record<string, readonly string[]>>} keys  letter → `data-ref` of the buttons it
- *     presses: the first that can be pressed
+ * @param {Readonly<Record<string, readonly string[]>>} keys  letter → `data-ref` of the buttons
+ *     it presses: the first that can be pressed
  * @param {AbortSignal} signal
  */
 export function shortcuts(keys, signal) {

@@ -57,7 +57,10 @@ export async function measure(pc) {
 /** @param {import("./peer.js").Peer} peer */
 export function exposeForTests(peer) {
   const wenzhen = {
-    /** `performance.now()` of the first remote frame on the screen, null before. @type {number | null} */
+    /**
+     * `performance.now()` of the first remote frame on the screen, null before.
+     * @type {number | null}
+     */
     firstFrameMs: null,
     stats: () => measure(peer.pc),
     restartIce: () => peer.restartIce(),

@@ -18,7 +18,10 @@ import { showTrack } from "./device-view.js";
  * @property {boolean} joining  asked to wait, not answered yet
  */
 
-/** @param {Words} words  @param {View} view  @returns {string} the physician, or the department's */
+/**
+ * @param {Words} words  @param {View} view
+ * @returns {string} the physician, or a doctor of the department
+ */
 export function whoTreats(words, { service }) {
   if (service.physician_name === "")
     return words.t("who.anyone", { department: service.department });
@@ -88,6 +91,7 @@ function renderAgree(view, words, media, local) {
   setText(ref("organization"), service.organization);
   setText(ref("who"), whoTreats(words, view));
   setText(ref("department"), service.department);
+  setText(ref("for-whom"), words.t("who.patient", { name: view.patient_name }));
   const perMinute = (/** @type {number} */ fen) =>
     words.t("price.per_minute", { price: words.money(fen, price.currency) });
   setText(ref("price-video"), perMinute(price.video_fen_per_min));

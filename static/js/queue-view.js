@@ -98,8 +98,8 @@ export class QueueView {
     const { minutes, grade } = waitOf(item.waiting_since, nowMs);
     row.dataset.wait = grade;
     const time = words.count("minutes", minutes);
-    const key = grade === "short" ? (minutes === 0 ? "queue.just_now" : "queue.waits") : "queue.long";
-    setText(part(".wait"), words.t(key, { time }));
+    const short = minutes === 0 ? "queue.just_now" : "queue.waits";
+    setText(part(".wait"), words.t(grade === "short" ? short : "queue.long", { time }));
     part(".wait").title = words.t("queue.until", { time: words.time(item.waiting_since) });
     const take = /** @type {HTMLButtonElement} */ (part("button"));
     setText(take, words.t("take"));

@@ -26,7 +26,12 @@
  * @property {(link: Link, code: string | null) => void} link  code: why the server refused
  */
 
-/** @typedef {{payload: {kind: string, id: string}, resolve: (result: Record<string, string>) => void, reject: (error: Error) => void}} Pending */
+/**
+ * @typedef {object} Pending  a command without an answer
+ * @property {{kind: string, id: string}} payload
+ * @property {(result: Record<string, string>) => void} resolve
+ * @property {(error: Error) => void} reject
+ */
 
 const FIRST_DELAY_MS = 300;
 const LONGEST_DELAY_MS = 5000;

@@ -68,8 +68,9 @@ test("an interruption that the meter tells first does not throw the patient out"
 
 test("a view older than the one shown is ignored", () => {
   const page = patientAt({ n: 7, state: "active" });
-  const late = { kind: /** @type {const} */ ("consult"), event: event(6), view: patientView({ n: 6 }) };
-  assert.equal(nextPatient(page, late, 1).view?.state, "active");
+  const view = patientView({ n: 6 });
+  const after = nextPatient(page, { kind: "consult", event: event(6), view }, 1);
+  assert.equal(after.view?.state, "active");
 });
 
 test("the page before a message is left untouched", () => {
@@ -186,7 +187,8 @@ test("released frees the console from that call and from no other", () => {
   const called = consoleAt({ state: "interrupted", n: 3 });
   const other = nextConsole(called, { kind: "released", consult_id: "c_9999999999" }, 0);
   assert.equal(consolePhase(other), "in-call");
-  assert.equal(consolePhase(nextConsole(called, { kind: "released", consult_id: CONSULT }, 0)), "queue");
+  const free = nextConsole(called, { kind: "released", consult_id: CONSULT }, 0);
+  assert.equal(consolePhase(free), "queue");
 });
 
 test("a late word about a former patient does not replace the call", () => {

@@ -16,7 +16,12 @@ const COMMON = {
   patient_online: true,
   physician_online: true,
   proposal: null,
-  service: { physician_name: "王", physician_title: "主任", organization: "医院", department: "内科" },
+  service: {
+    physician_name: "王",
+    physician_title: "主任",
+    organization: "医院",
+    department: "内科",
+  },
   price: {
     voice_fen_per_min: 1097,
     video_fen_per_min: 2207,

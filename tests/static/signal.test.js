@@ -101,7 +101,8 @@ test("a refused command says why", async () => {
   hello();
   const result = signal.command({ kind: "take", consult_id: "c" });
   const error = { code: "already_taken", message: "by Li" };
-  wire.emit("message", { kind: "answer", command_id: wire.sent[0].id, ok: false, result: {}, error });
+  const refused = { kind: "answer", command_id: wire.sent[0].id, ok: false, result: {}, error };
+  wire.emit("message", refused);
   await assert.rejects(result, (reason) => {
     assert.ok(reason instanceof CommandRefused);
     assert.equal(reason.code, "already_taken");

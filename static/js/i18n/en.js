@@ -26,6 +26,7 @@ export const en = Object.freeze({
   "error.already_taken": "A colleague has just taken this patient. {message}",
   "error.storage_unavailable": "The clinic's system cannot save anything right now. Please try again in a moment.",
 
+  "who.patient": "Consult for {name}",
   "who.anyone": "A doctor of {department}",
   "price.title": "What it costs",
   "price.per_minute": "{price} per minute",

@@ -26,6 +26,7 @@ export const zhCN = Object.freeze({
   "error.already_taken": "这位患者刚刚由同事接诊。{message}",
   "error.storage_unavailable": "诊所系统暂时无法保存数据，请稍后再试。",
 
+  "who.patient": "就诊人：{name}",
   "who.anyone": "{department}医生",
   "price.title": "收费标准",
   "price.per_minute": "每分钟 {price}",
