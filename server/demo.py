@@ -65,7 +65,8 @@ def _read(file: Path) -> dict[str, str]:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    fields = found.items() if isinstance(found, dict) else ()
+    return {name: value for name, value in fields if isinstance(value, str)}
 
 
 def _write(file: Path, demo: Demo) -> None:
