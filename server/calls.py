@@ -226,10 +226,9 @@ class Calls:
             log.error("checkpoint_failed", calls=len(rows), error=type(error).__name__)
             return
         self._written.update({call.consult_id: meter for call, meter in changed})
-        for consult_id in stale:
+        for consult_id in stale & self._calls.keys():  # others were settled meanwhile
             log.error("call_lost_to_another_node", consult_id=consult_id)
-            if (call := self._calls.get(consult_id)) is not None:
-                self._drop(call)
+            self._drop(self._calls[consult_id])
 
     def _show(self, call: Call) -> None:
         tick = call.tick()

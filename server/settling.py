@@ -18,7 +18,7 @@ from server.call import Call
 from server.clock import monotonic_ms, wall_ms
 from signaling.case import Case
 from signaling.events import Settle
-from signaling.messages import Summary
+from signaling.messages import ChargeLine, Summary
 from signaling.model import Consult
 
 
@@ -94,8 +94,21 @@ def _summary(
         video_s=seconds[Mode.VIDEO],
         charge_fen=charge.charge_fen,
         currency=currency,
-        lines=tuple(line.text for line in charge.lines),
+        lines=_lines(charge),
         end_cause=record["end_cause"] if record else None,
         final=record is not None,
         record_id=record["record_id"] if record else None,
+    )
+
+
+def _lines(charge: Charge) -> tuple[ChargeLine, ...]:
+    """The steps that concern the patient: what others get of it does not, unless it is paid."""
+    split = charge.split
+    hidden = {"platform", "physician"}
+    if split.patient_fen == charge.charge_fen:
+        hidden |= {"insurer", "patient"}
+    return tuple(
+        ChargeLine.model_validate({k: v for k, v in line.as_dict().items() if k != "text"})
+        for line in charge.lines
+        if line.step not in hidden
     )

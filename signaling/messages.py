@@ -278,6 +278,31 @@ class Proposal(Outgoing):
     fen_per_min: int
 
 
+class ChargeLine(Outgoing):
+    """One step of the arithmetic, for the page to say in its own language.
+
+    ``allowance`` and ``increment``: ``seconds`` that are left, or counted, of ``mode``. ``price``
+    and ``sum``: an exact amount in sixtieths of a fen. The others: an amount in fen.
+    """
+
+    step: Literal[
+        "waived",
+        "allowance",
+        "increment",
+        "price",
+        "sum",
+        "minimum",
+        "cap",
+        "charge",
+        "insurer",
+        "patient",
+    ]
+    mode: Mode | None = None
+    seconds: int | None = None
+    fen_60ths: int | None = None
+    fen: int | None = None
+
+
 class Summary(Outgoing):
     """What the consult came to. ``final`` once the record is in the ledger."""
 
@@ -285,7 +310,7 @@ class Summary(Outgoing):
     video_s: int
     charge_fen: int
     currency: str
-    lines: tuple[str, ...]
+    lines: tuple[ChargeLine, ...]
     end_cause: EndCause | None
     final: bool
     record_id: str | None

@@ -59,14 +59,17 @@ export class Words {
     return this.t(`${noun}_${form}`, { count: new Intl.NumberFormat(this.language).format(count) });
   }
 
-  /** @param {number} fen  1/100 of the currency  @param {string} currency  ISO 4217 */
-  money(fen, currency) {
+  /**
+   * @param {number} fen  1/100 of the currency  @param {string} currency  ISO 4217
+   * @param {number} [digits]  at most so many behind the point
+   */
+  money(fen, currency, digits = 2) {
     const format = new Intl.NumberFormat(this.language, {
       style: "currency",
       currency,
       currencyDisplay: "narrowSymbol",
       minimumFractionDigits: 2,
-      maximumFractionDigits: 2,
+      maximumFractionDigits: digits,
     });
     return format.format(fen / 100);
   }

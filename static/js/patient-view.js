@@ -7,6 +7,7 @@ import { showTrack } from "./device-view.js";
 /** @typedef {import("./consult.js").PatientPage} PatientPage */
 /** @typedef {import("./consult.js").PatientPhase} PatientPhase */
 /** @typedef {import("./protocol").PatientView} View */
+/** @typedef {import("./protocol").ChargeLine} ChargeLine */
 /** @typedef {import("./i18n.js").Words} Words */
 /** @typedef {import("./media.js").CallMedia} CallMedia */
 
@@ -199,7 +200,19 @@ function renderSummary(page, view, words) {
   setText(ref("summary-final"), words.t(summary?.final ? "summary.final" : "summary.provisional"));
   const lines = summary?.lines ?? [];
   show(ref("summary-how"), lines.length > 0);
-  ref("summary-lines").replaceChildren(...lines.map((line) => make("li", { text: line })));
+  ref("summary-lines").replaceChildren(...lines.map((line) => make("li", { text: chargeLine(line, view, words) })));
   const id = summary?.record_id;
   setText(ref("summary-record"), id ? words.t("summary.record", { id }) : "");
+}
+
+/** @param {ChargeLine} line  @param {View} view  @param {Words} words  @returns {string} */
+function chargeLine(line, view, words) {
+  const { currency } = view.price;
+  const fen = line.fen ?? (line.fen_60ths ?? 0) / 60;
+  return words.t(`line.${line.step}`, {
+    mode: line.mode ? words.t(`summary.${line.mode}`) : "",
+    time: words.duration(line.seconds ?? 0),
+    price: line.mode ? words.money(view.price[`${line.mode}_fen_per_min`], currency) : "",
+    amount: words.money(fen, currency, line.fen === null ? 4 : 2),
+  });
 }

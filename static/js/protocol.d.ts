@@ -199,12 +199,30 @@ export interface Proposal {
   fen_per_min: number;
 }
 
+export interface ChargeLine {
+  step:
+    | "waived"
+    | "allowance"
+    | "increment"
+    | "price"
+    | "sum"
+    | "minimum"
+    | "cap"
+    | "charge"
+    | "insurer"
+    | "patient";
+  mode: Mode | null;
+  seconds: number | null;
+  fen_60ths: number | null;
+  fen: number | null;
+}
+
 export interface Summary {
   voice_s: number;
   video_s: number;
   charge_fen: number;
   currency: string;
-  lines: string[];
+  lines: ChargeLine[];
   end_cause: EndCause | null;
   final: boolean;
   record_id: string | null;

@@ -127,7 +127,7 @@ def summary(effect: ev.Settle) -> m.Summary:
         video_s=12,
         charge_fen=441,
         currency="CNY",
-        lines=("12 s video",),
+        lines=(),
         end_cause=effect.end_cause,
         final=True,
         record_id="rec_1",
