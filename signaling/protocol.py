@@ -62,6 +62,7 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
             m.Service,
             m.Price,
             m.Proposal,
+            m.ChargeLine,
             m.Summary,
             m.Problem,
         ),

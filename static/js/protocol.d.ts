@@ -199,18 +199,20 @@ export interface Proposal {
   fen_per_min: number;
 }
 
+export type ChargeStep =
+  | "waived"
+  | "allowance"
+  | "increment"
+  | "price"
+  | "sum"
+  | "minimum"
+  | "cap"
+  | "charge"
+  | "insurer"
+  | "patient";
+
 export interface ChargeLine {
-  step:
-    | "waived"
-    | "allowance"
-    | "increment"
-    | "price"
-    | "sum"
-    | "minimum"
-    | "cap"
-    | "charge"
-    | "insurer"
-    | "patient";
+  step: ChargeStep;
   mode: Mode | null;
   seconds: number | null;
   fen_60ths: number | null;
