@@ -3,6 +3,7 @@
 ServerError
 ├── SettingsError        a setting is missing or wrong; names it
 ├── StorageUnavailable   the database does not answer, or cannot be written
+├── SchemaUnknown        the database was made by a newer version
 ├── DataFolderUnusable   the data folder cannot be written
 └── AddressInUse         another program listens where we want to
 """
@@ -36,6 +37,15 @@ class StorageUnavailable(ServerError):
     def __init__(self, address: str) -> None:
         super().__init__(f"the database at {address} cannot be opened or written")
         self.address = address
+
+
+class SchemaUnknown(ServerError):
+    """The database is of a version that this one does not know; nothing was changed."""
+
+    code = "schema_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("the database was made by a newer version: install that, or a backup")
 
 
 class DataFolderUnusable(ServerError):

@@ -53,7 +53,11 @@ class _Live(Collector):
         for name, means in (
             ("received", "Datagrams received"),
             ("forwarded", "RTP packets forwarded"),
+            ("retransmitted", "RTP packets sent again for a NACK"),
             ("stun", "STUN requests answered"),
+            ("handshakes", "DTLS handshakes completed"),
+            ("dtls_failures", "DTLS handshakes that failed"),
+            ("tcp_refused", "TCP connections over a limit or closed for not being ICE"),
         ):
             yield CounterMetricFamily(f"wenzhen_media_{name}", means, getattr(counters, name))
         dropped = CounterMetricFamily(

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
 import metering.tables
 import server.tables
 import signaling.tables
+from server.errors import SchemaUnknown
 from server.storage import Storage
 
 METADATA = (server.tables.metadata, signaling.tables.metadata, metering.tables.metadata)
@@ -25,10 +27,17 @@ def config_for(connection: Connection) -> Config:
 
 
 async def upgrade(storage: Storage) -> None:
-    """Run every migration that the database has not seen, in one transaction."""
+    """Run every migration that the database has not seen, in one transaction.
+
+    Raises:
+        SchemaUnknown: it has seen one that is not here.
+    """
 
     def run(connection: Connection) -> None:
         command.upgrade(config_for(connection), "head")
 
-    async with storage.write() as connection:
-        await connection.run_sync(run)
+    try:
+        async with storage.write() as connection:
+            await connection.run_sync(run)
+    except CommandError as error:
+        raise SchemaUnknown from error

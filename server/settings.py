@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,6 +70,14 @@ class Option:
     def variable(self) -> str:
         """As in the environment."""
         return "WENZHEN_" + self.name.upper()
+
+    @property
+    def default(self) -> str:
+        """What it is when nobody says anything, as one would write it; ``none`` for nothing."""
+        value = getattr(Settings(), self.name)
+        if isinstance(value, bool):
+            return "on" if value else "off"
+        return "none" if value in ("", ()) else str(value)
 
 
 OPTIONS: Final = (
@@ -191,14 +199,12 @@ def _read(environ: Mapping[str, str], given: Mapping[str, str]) -> dict[str, Any
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare every setting as an option of ``parser``, with its default in the help."""
-    defaults = {f.name: getattr(Settings(), f.name) for f in fields(Settings)}
     for option in OPTIONS:
         switch: dict[str, Any] = {"nargs": "?", "const": "on"} if option.cast is _switch else {}
-        default = defaults[option.name]
         parser.add_argument(
             option.flag,
             metavar=option.name.upper(),
-            help=f"{option.help} (default: {default if default != () else 'none'})",
+            help=f"{option.help} (default: {option.default})",
             **switch,
         )
 

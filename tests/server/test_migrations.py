@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from metering import ledger
 from server import migrate
+from server.errors import SchemaUnknown
 from server.simulate import simulate
 from server.storage import Storage
 
@@ -85,6 +86,17 @@ async def test_the_migrated_ledger_only_grows(storage: Storage, statement: str) 
             await connection.execute(text(statement))
     async with storage.read() as connection:
         assert (await connection.execute(text("SELECT count(*) FROM records"))).scalar() == 1
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(storage: Storage) -> None:
+    """Going back to an older version means restoring a backup (docs/operations.md)."""
+    async with storage.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaUnknown, match="newer version"):
+        await migrate.upgrade(storage)
+    async with storage.read() as connection:
+        version = await connection.execute(text("SELECT version_num FROM alembic_version"))
+        assert version.scalar() == "9999"
 
 
 async def test_a_failed_upgrade_leaves_nothing_behind(database_url: str) -> None:
