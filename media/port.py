@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from media.counters import MediaCounters
-from media.dtls import MAX_DATAGRAM_BYTES, PacketBuffer
+from media.dtls import MAX_DATAGRAM_BYTES, PacketBuffer, warm_up
 from media.endpoint import Endpoint
 from media.ice import Address, username_ufrag
 from media.room import Room, RoomListener
@@ -86,6 +86,7 @@ class MediaPort:
             PortUnavailable: with the reason in words.
         """
         sockets = bind(settings)
+        warm_up()
         media_port = cls(settings, sockets)
         if sockets.udp is not None:
             media_port._loop.add_reader(sockets.udp.fileno(), media_port._read_udp)

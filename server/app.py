@@ -23,7 +23,6 @@ from server.services import Services
 from server.settings import Settings
 from server.storage import Storage
 from server.supervise import keep_running
-from signaling import store
 from signaling.model import Timers
 from signaling.site import Site, SiteSetup
 from signaling.tasks import Tasks
@@ -121,9 +120,7 @@ async def _wire(
     calls.attach(site.desk.submit, site.pages)
     stack.push_async_callback(calls.close)
     stack.push_async_callback(tasks.close)
-    async with storage.read() as conn:
-        left = [case.core.id for case in await store.live(conn, clock)]
-    await calls.restore(left)
+    await calls.restore()
     tasks.start("meter ticks", keep_running("meter ticks", calls.run_ticks))
     tasks.start("checkpoints", keep_running("checkpoints", calls.run_checkpoints))
     return Services(settings, base_url, storage, accounts, media, calls, site)

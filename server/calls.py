@@ -30,9 +30,9 @@ from server.settling import provisional, settle
 from server.storage import Storage
 from signaling import store
 from signaling.errors import OfferRefused
-from signaling.events import Disengage, Effect, Event, Settle
+from signaling.events import Disengage, Effect, Event, Settle, Taken
 from signaling.messages import MeterTick, Party, Summary
-from signaling.model import Consult, may_offer
+from signaling.model import TERMINAL, Consult, may_offer
 from signaling.tasks import Tasks, supervise
 
 TICK_S = 1.0
@@ -55,6 +55,7 @@ class Calls:
     def __init__(self, storage: Storage, media: MediaPort, node: str) -> None:
         self._storage, self._media, self.node = storage, media, node
         self._calls: dict[str, Call] = {}
+        self._prepared: dict[str, Call] = {}
         self._closing = Tasks()
         self._lags_ms: deque[int] = deque(maxlen=60)
         self._written: dict[str, Meter] = {}
@@ -81,7 +82,7 @@ class Calls:
 
     async def offer(self, consult: Consult, party: Party, connection_id: str, sdp: str) -> str:
         """Connect a side's media; see the port."""
-        call = self._calls.get(consult.id) or await self._load(consult.id)
+        call = self._calls.get(consult.id) or await self._call(consult.id)
         if call.room is None:
             call.room = self._media.room(consult.id, call)
             call.gate()
@@ -92,6 +93,8 @@ class Calls:
 
     def perform(self, consult: Consult, effect: Effect, now_ms: int) -> None:
         """Do what a transition asks for; see the port."""
+        if isinstance(effect, Disengage | Settle):
+            self._prepared.pop(consult.id, None)
         call = self._calls.get(consult.id)
         if call is None:
             return
@@ -113,8 +116,13 @@ class Calls:
         at: datetime,
     ) -> Summary | None:
         """Write the record with the event that ends the consult; see the port."""
+        if isinstance(event, Taken) and consult.id not in self._calls:
+            # ready before the first offer, in a transaction that has to be written anyway
+            self._prepared[consult.id] = await self._opened(conn, consult.id)
         ending = next((effect for effect in effects if isinstance(effect, Settle)), None)
         if ending is None:
+            if consult.state in TERMINAL:  # it never became a call
+                await self._forget(conn, consult.id)
             return None
         call = self._calls.get(consult.id)
         if call is not None:
@@ -138,16 +146,24 @@ class Calls:
 
     # --- opening and closing --------------------------------------------------------------------
 
-    async def _load(self, consult_id: str) -> Call:
-        async with self._storage.write() as conn:
-            call = await self._opened(conn, consult_id)
+    async def _call(self, consult_id: str) -> Call:
+        call = self._prepared.pop(consult_id, None)
+        if call is None:
+            async with self._storage.write() as conn:
+                call = await self._opened(conn, consult_id)
         return self._calls.setdefault(consult_id, call)
 
-    async def restore(self, consult_ids: Iterable[str]) -> None:
-        """After a start: take over the meters of these consults where a crash left them."""
+    async def _forget(self, conn: AsyncConnection, consult_id: str) -> None:
+        saved = await checkpoints.load(conn, consult_id)
+        if saved is not None:
+            await checkpoints.release(conn, consult_id, saved.epoch)
+
+    async def restore(self) -> None:
+        """After a start: take over every meter where the former process left it."""
         async with self._storage.write() as conn:
-            for consult_id in consult_ids:
-                self._calls[consult_id] = await self._opened(conn, consult_id)
+            for saved in await checkpoints.load_all(conn):
+                call = await self._opened(conn, saved.consult_id)
+                self._calls[saved.consult_id] = call
 
     async def _opened(self, conn: AsyncConnection, consult_id: str) -> Call:
         case = await store.load(conn, consult_id, Clock())

@@ -46,6 +46,7 @@ from signaling.rules import standing_effects
 log = structlog.get_logger()
 
 MAX_ASKS = 64
+MAX_OFFERS = 16
 STORAGE_TIMEOUT_S = 15
 OFFER_TIMEOUT_S = 10
 BACKOFF_MS = (100, 200, 500, 1_000, 2_000, 5_000)
@@ -90,6 +91,8 @@ class Keeper:
         self._around = around
         self._facts: dict[Hashable, Fact] = {}
         self._asks: deque[Ask | Look] = deque()
+        # answers to offers are worth nothing once this process is gone: they are not stored
+        self._offers: dict[tuple[str, str], m.Answer] = {}
         self._wake = asyncio.Event()
         self._failures = 0
         self._retry_at_ms: int | None = None
@@ -310,9 +313,8 @@ class Keeper:
             raise StorageTrouble from error
         answer = accepted(ask, sdp=sdp)
         if party == "patient":
-            await self._move(ev.PatientOffered(), (ask, answer))
-        else:
-            await self._remember(ask, answer)
+            await self._move(ev.PatientOffered(), None)
+        await self._remember(ask, answer)
         return answer
 
     # --- storage -------------------------------------------------------------------------------
@@ -343,10 +345,17 @@ class Keeper:
             self._around.watcher.changed(lost, case, entry)
 
     async def _first_answer(self, ask: Ask) -> m.Answer | None:
+        if isinstance(ask.command, m.PatientOffer | m.PhysicianOffer):
+            return self._offers.get((scope(ask, self.consult_id), ask.command.id))
         async with self._storage(), self._around.database.read() as conn:
             return await store.answer(conn, scope(ask, self.consult_id), ask.command.id)
 
     async def _remember(self, ask: Ask, answer: m.Answer) -> None:
+        if isinstance(ask.command, m.PatientOffer | m.PhysicianOffer):
+            self._offers[scope(ask, self.consult_id), ask.command.id] = answer
+            if len(self._offers) > MAX_OFFERS:
+                del self._offers[next(iter(self._offers))]
+            return
         try:
             async with self._storage(), self._around.database.write() as conn:
                 await store.remember(conn, scope(ask, self.consult_id), answer, self._around.clock)
