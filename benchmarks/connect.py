@@ -3,7 +3,7 @@
 Patient: from the click on "join" to the first frame of the physician on the screen, while the
 physician's console takes whoever comes at once. Physician: from the click on "take" to the first
 frame of the patient. Each run has a fresh patient and a fresh page load of the console; server,
-both browsers' profiles and their made-up cameras are on this machine, over loopback.
+two browsers and their made-up cameras are on this machine, over loopback.
 
 Prints a table, then one JSON object on the last line. `python -m benchmarks.connect [RUNS]`
 """
@@ -19,7 +19,7 @@ from statistics import median
 from playwright.async_api import async_playwright
 
 from tests.e2e.chairs import Chair, Physician
-from tests.e2e.clinic import Clinic, open_browser, open_clinic
+from tests.e2e.clinic import Clinic, open_browsers, open_clinic
 
 RUNS = 10
 CLICKS = """
@@ -89,13 +89,15 @@ async def from_click_to_frame(chair: Chair) -> float:
 
 async def measure(runs: int) -> list[Run]:
     """So many calls, one after the other, after one that warms everything up."""
-    async with async_playwright() as driver:
-        browser = await open_browser(driver)
-        async with open_clinic(browser) as clinic:
-            physician = await clinic.physician(watched=False)
-            await physician.page.add_init_script(CLICKS)
-            await connect(clinic, physician)
-            return [await connect(clinic, physician) for _ in range(runs)]
+    async with (
+        async_playwright() as driver,
+        open_browsers(driver) as browsers,
+        open_clinic(browsers) as clinic,
+    ):
+        physician = await clinic.physician(watched=False)
+        await physician.page.add_init_script(CLICKS)
+        await connect(clinic, physician)
+        return [await connect(clinic, physician) for _ in range(runs)]
 
 
 def figures(ms: list[float]) -> dict[str, float]:

@@ -69,7 +69,6 @@
           silenced.set(sender, sender.track);
           await sender.replaceTrack(null);
         }
-      return performance.timeOrigin + performance.now();
     },
     async speak() {
       for (const [sender, track] of silenced) await sender.replaceTrack(track);

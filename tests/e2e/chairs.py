@@ -126,6 +126,10 @@ class Chair:
         """Load the page again, as with F5."""
         await self.page.reload()
 
+    async def touch(self) -> None:
+        """Touch the page anywhere: a browser lets no page sound before that."""
+        await self.page.mouse.click(5, 5)
+
     # --- what arrives -----------------------------------------------------------------------------
 
     @property
@@ -175,10 +179,9 @@ class Chair:
         grown: float = getattr(sample, name) - base
         return grown > by
 
-    async def silence(self) -> float:
-        """Send nothing any more. Returns the moment, seconds of the wall clock."""
-        at_ms: float = await self.page.evaluate("() => window.bystander.silence()")
-        return at_ms / 1000
+    async def silence(self) -> None:
+        """Send nothing any more."""
+        await self.page.evaluate("() => window.bystander.silence()")
 
     async def speak(self) -> None:
         """Send again what `silence` took away."""

@@ -1,7 +1,7 @@
 """The independent clock: seconds both sides were really served, from what both pages received.
 
 It knows nothing of the server. A party is served while packets of the other party arrive on its
-page; the consult runs while both are; it is video while video is decoded anywhere. Pure.
+page; the consult runs while both are; it is video while video arrives anywhere. Pure.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-PATIENCE_S = 0.6
-"""Longer between two packets or frames is a gap. A browser sends 50 audio packets a second."""
+PATIENCE_S = 2.0
+"""Longer without a packet is a gap, as DESIGN says of a flow; up to it, a stutter in the flow."""
 
 Spans = tuple[tuple[float, float], ...]
 """Disjoint (start, end) in seconds of the wall clock, ascending."""
@@ -75,7 +75,7 @@ def growing(samples: Sequence[Sample], count: Callable[[Sample], float]) -> Span
         if spans and since_s - spans[-1][1] <= PATIENCE_S:
             spans[-1] = (spans[-1][0], after.at_s)
         else:
-            spans.append((max(since_s, after.at_s - PATIENCE_S), after.at_s))
+            spans.append((since_s, after.at_s))
     return tuple(spans)
 
 
@@ -106,7 +106,7 @@ def received(samples: Sequence[Sample]) -> Spans:
     return union(
         [
             growing(samples, lambda sample: sample.audio_packets),
-            growing(samples, lambda sample: sample.frames),
+            growing(samples, lambda sample: sample.video_packets),
         ]
     )
 
@@ -117,6 +117,7 @@ def observe(patient: Sequence[Sequence[Sample]], physician: Sequence[Sequence[Sa
         union(received(samples) for samples in patient),
         union(received(samples) for samples in physician),
     )
-    pictures = union(growing(page, lambda sample: sample.frames) for page in (*patient, *physician))
+    pages = (*patient, *physician)
+    pictures = union(growing(page, lambda sample: sample.video_packets) for page in pages)
     video_s = length_s(common(served, pictures))
     return Observed(length_s(served) - video_s, video_s, served)

@@ -1,4 +1,4 @@
-"""One browser process for all tests with pages; a server and fresh profiles for each."""
+"""Two browser processes for all tests with pages; a server and fresh profiles for each."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Playwright, async_playwright
+from playwright.async_api import Playwright, async_playwright
 
-from tests.e2e.clinic import Clinic, open_browser, open_clinic
+from tests.e2e.clinic import Browsers, Clinic, open_browsers, open_clinic
 from tests.e2e.server import ROOT, Server
 
 
@@ -23,28 +23,27 @@ async def playwright() -> AsyncIterator[Playwright]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
-    """The browser process of the session."""
-    browser = await open_browser(playwright)
-    yield browser
-    await browser.close()
+async def browsers(playwright: Playwright) -> AsyncIterator[Browsers]:
+    """The browsers of the session."""
+    async with open_browsers(playwright) as browsers:
+        yield browsers
 
 
 class OpenClinic:
     """Opens clinics whose evidence, should the test fail, is kept under the test's name."""
 
-    def __init__(self, browser: Browser, kept: Path) -> None:
-        self._browser, self._kept = browser, kept
+    def __init__(self, browsers: Browsers, kept: Path) -> None:
+        self._browsers, self._kept = browsers, kept
 
     def __call__(
-        self, server: Server | None = None, browser: Browser | None = None
+        self, server: Server | None = None, browsers: Browsers | None = None
     ) -> AbstractAsyncContextManager[Clinic]:
         """See `open_clinic`."""
-        return open_clinic(browser or self._browser, server, self._kept)
+        return open_clinic(browsers or self._browsers, server, self._kept)
 
 
 @pytest.fixture
-def clinics(browser: Browser, request: pytest.FixtureRequest) -> OpenClinic:
+def clinics(browsers: Browsers, request: pytest.FixtureRequest) -> OpenClinic:
     """Use as ``async with clinics() as clinic``."""
     name = re.sub(r"[^\w.-]+", "-", request.node.name)
-    return OpenClinic(browser, ROOT / "test-results" / name)
+    return OpenClinic(browsers, ROOT / "test-results" / name)

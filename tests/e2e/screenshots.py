@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import async_playwright
 
 from tests.e2e.chairs import CONNECTION_LOST, NOT_SIGNED_IN, Chair, Patient, Physician, let_pass
-from tests.e2e.clinic import Clinic, open_browser, open_clinic
+from tests.e2e.clinic import Browsers, Clinic, open_browsers, open_clinic
 from tests.e2e.server import ROOT
 
 OUT = ROOT / "build" / "screenshots"
@@ -108,7 +108,9 @@ class Story:
 
     async def sign_in(self) -> Physician:
         """Sign in, wrongly first; nobody waits."""
-        console = await Physician.sit(self.clinic.browser, "console", **self.look.options)
+        console = await Physician.sit(
+            self.clinic.browsers.physicians, "console", **self.look.options
+        )
         self.clinic.physicians.append(console)
         console.tolerate(NOT_SIGNED_IN)
         demo = self.clinic.server.demo
@@ -161,7 +163,7 @@ class Story:
         await console.find("queue-item").nth(2).wait_for()
         await self.shoot(voice, "waiting-third")
         await self.shoot(console, "queue")
-        later = await Physician.sit(self.clinic.browser, "later", **self.look.options)
+        later = await Physician.sit(self.clinic.browsers.physicians, "later", **self.look.options)
         await later.context.add_cookies(await console.context.cookies())  # type: ignore[arg-type]
         await later.page.add_init_script(QUARTER_OF_AN_HOUR_LATER)
         await later.page.goto(self.clinic.server.demo["console_url"])
@@ -273,20 +275,19 @@ async def frames(chair: Chair, test_id: str) -> None:
     )
 
 
-async def play(browser: Browser, look: Look) -> None:
+async def play(browsers: Browsers, look: Look) -> None:
     """One story, with a server of its own."""
-    async with open_clinic(browser, kept=Path(OUT) / f"failed-{look}") as clinic:
+    async with open_clinic(browsers, kept=Path(OUT) / f"failed-{look}") as clinic:
         await Story(clinic, look).tell()
 
 
 async def play_all(looks: list[Look]) -> None:
     """Every story, one after the other."""
-    async with async_playwright() as driver:
-        browser = await open_browser(driver)
+    async with async_playwright() as driver, open_browsers(driver) as browsers:
         for look in looks:
             sys.stdout.write(f"{look} …\n")
             sys.stdout.flush()
-            await play(browser, look)
+            await play(browsers, look)
 
 
 def main() -> int:

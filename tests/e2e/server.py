@@ -71,7 +71,7 @@ class Server:
             status, _ = await self._fetch("GET", "/readyz", None, None)
         except OSError:
             return False
-        return status == 200
+        return status == 200 and (self.data_dir / "demo.json").exists()
 
     async def _ended_within(self, seconds: float) -> bool:
         assert self.process is not None

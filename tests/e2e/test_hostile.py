@@ -33,12 +33,12 @@ async def test_strangers_datagrams_do_not_touch_a_running_call(clinics: OpenClin
             await chair.gets_video()
             await chair.gets_audio()
         await let_pass(2)
+        assert [patient.now.connections, physician.now.connections] == [1, 1]
+        assert (patient.now.ufrag, physician.now.ufrag) == credentials
         await physician.finish()
 
         settled = await clinic.settled()
         assert await patient.summary() == clinic.shown(settled.record)
-        assert [patient.now.connections, physician.now.connections] == [1, 1]
-        assert (patient.now.ufrag, physician.now.ufrag) == credentials
         assert len(settled.record["segments"]) == 1
         seen_s = settled.seen.served[-1][1] - settled.seen.served[0][0]
         assert length_s(settled.seen.served) == pytest.approx(seen_s, abs=0.1), "media stood still"

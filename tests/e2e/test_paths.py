@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Playwright
 
 from tests.e2e.chairs import let_pass
-from tests.e2e.clinic import chromium, open_browser
+from tests.e2e.clinic import chromium, open_browsers
 from tests.e2e.conftest import OpenClinic
 from tests.e2e.network import free_port, refused_datagrams, without_udp
 from tests.e2e.server import Server
@@ -23,28 +23,24 @@ async def test_where_udp_is_refused_the_call_goes_over_tcp(
     media_port = free_port()
     with without_udp(media_port) as network:
         wrapper = network.wrapper(chromium(), tmp_path)
-        browser = await open_browser(playwright, wrapper)
-        try:
-            server = Server(network=network, media_port=media_port)
-            async with clinics(server, browser) as clinic:
-                patient, physician = await clinic.call()
-                assert {patient.now.protocol, physician.now.protocol} == {"tcp"}
-                assert refused_datagrams(network) > 0
-                await let_pass(10)
-                await physician.hold()
-                await let_pass(3)
-                await physician.resume()
-                await physician.to_voice()
-                await let_pass(5)
-                for chair in (patient, physician):
-                    await chair.gets_audio()
-                await physician.finish()
+        server = Server(network=network, media_port=media_port)
+        async with open_browsers(playwright, wrapper) as inside, clinics(server, inside) as clinic:
+            patient, physician = await clinic.call()
+            assert {patient.now.protocol, physician.now.protocol} == {"tcp"}
+            assert refused_datagrams(network) > 0
+            await let_pass(10)
+            await physician.hold()
+            await let_pass(3)
+            await physician.resume()
+            await physician.to_voice()
+            await let_pass(5)
+            for chair in (patient, physician):
+                await chair.gets_audio()
+            assert {patient.now.protocol, physician.now.protocol} == {"tcp"}
+            await physician.finish()
 
-                settled = await clinic.settled()
-                assert await patient.summary() == clinic.shown(settled.record)
-                assert {patient.now.protocol, physician.now.protocol} == {"tcp"}
-        finally:
-            await browser.close()
+            settled = await clinic.settled()
+            assert await patient.summary() == clinic.shown(settled.record)
 
 
 async def test_an_ice_restart_on_each_side_leaves_no_trace_in_the_record(
@@ -65,10 +61,10 @@ async def test_an_ice_restart_on_each_side_leaves_no_trace_in_the_record(
         await physician.resume()
         await physician.to_voice()
         await let_pass(5)
+        assert [patient.now.connections, physician.now.connections] == [1, 1]
         await physician.finish()
 
         settled = await clinic.settled()
         assert await patient.summary() == clinic.shown(settled.record)
-        assert [patient.now.connections, physician.now.connections] == [1, 1]
         modes = [segment["mode"] for segment in settled.record["segments"]]
         assert modes.count("video") <= 2, "a restart must not cut the video before the hold"

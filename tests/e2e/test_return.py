@@ -11,10 +11,11 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def both_get_everything(*chairs: Chair) -> None:
-    """Both are in the call, see and hear, and nothing is paused."""
+    """Both are in the call and see by themselves, hear once touched, and nothing is paused."""
     for chair in chairs:
         await chair.sees("in-call")
         await chair.gets_video()
+        await chair.touch()
         await chair.gets_audio()
         await chair.sees_no("pause-reason")
 
