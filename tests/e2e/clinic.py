@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -16,6 +17,8 @@ from tests.e2e.bill import charge_fen
 from tests.e2e.chairs import Chair, Patient, Physician, Shown
 from tests.e2e.clock import Observed, observe
 from tests.e2e.server import Server
+
+log = logging.getLogger(__name__)
 
 BROWSER_ARGS = (
     "--no-sandbox",
@@ -120,6 +123,14 @@ class Clinic:
         """
         record = await self.server.one_record()
         seen = observe([p.samples for p in self.patients], [p.samples for p in self.physicians])
+        recorded_ms = sum(segment["duration_ms"] for segment in record["segments"])
+        log.info(
+            "voice %.2f s, video %.2f s seen; recorded %s, %+d ms in all",
+            seen.voice_s,
+            seen.video_s,
+            record["mode_seconds"],
+            recorded_ms - round((seen.voice_s + seen.video_s) * 1000),
+        )
         assert seen.agrees_with(record["mode_seconds"]), f"seen {seen}, recorded {record}"
         assert record["end_cause"] == end_cause, record
         assert record["billable_s"] == sum(record["mode_seconds"].values()), record

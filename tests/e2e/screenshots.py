@@ -168,6 +168,7 @@ class Story:
         await later.page.add_init_script(QUARTER_OF_AN_HOUR_LATER)
         await later.page.goto(self.clinic.server.demo["console_url"])
         await later.find("queue-item").first.wait_for()
+        await frames(later, "preview")
         await self.shoot(later, "queue-long-waits")
         await later.leave()
         if await console.find("take-back").is_visible():

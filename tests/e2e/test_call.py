@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.async_api import expect
 
 from tests.e2e.chairs import let_pass
 from tests.e2e.clock import length_s
@@ -20,7 +21,8 @@ async def test_a_video_call_with_a_hold_and_a_change_to_voice_is_billed_as_it_wa
         assert {patient.now.protocol, physician.now.protocol} == {"udp"}
         await let_pass(10)
         await physician.hold()
-        await patient.sees("pause-reason")
+        for chair in (patient, physician):
+            await expect(chair.find("pause-reason")).to_contain_text("hold")
         await let_pass(3)
         await physician.resume()
         await patient.sees_no("pause-reason")

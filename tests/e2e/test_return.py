@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.async_api import expect
 
 from tests.e2e.chairs import Chair, let_pass
 from tests.e2e.conftest import OpenClinic
@@ -60,7 +61,7 @@ async def test_a_patient_who_hung_up_may_come_back_and_pays_for_both_parts(
         patient, physician = await clinic.call()
         await let_pass(3)
         await patient.hang_up()
-        await physician.sees("pause-reason")
+        await expect(physician.find("pause-reason")).to_contain_text("has hung up")
         await let_pass(3)
         await patient.rejoin()
         await both_get_everything(patient, physician)
