@@ -344,6 +344,11 @@ class Settle:
 
 
 @dataclass(frozen=True)
+class Discard:
+    """The consult is over and never became a call: nothing is billed, forget what was prepared."""
+
+
+@dataclass(frozen=True)
 class Release:
     """This physician is free to take the next patient."""
 
@@ -357,7 +362,10 @@ class AskReconnect:
     sides: tuple[Party, ...]
 
 
-Effect = Engage | HoldMedia | ResumeMedia | SwitchMode | Disengage | Settle | Release | AskReconnect
+Effect = (
+    Engage | HoldMedia | ResumeMedia | SwitchMode | Disengage | Settle | Discard | Release
+    | AskReconnect
+)  # fmt: skip
 EFFECTS: tuple[type[Effect], ...] = (
-    Engage, HoldMedia, ResumeMedia, SwitchMode, Disengage, Settle, Release, AskReconnect,
+    Engage, HoldMedia, ResumeMedia, SwitchMode, Disengage, Settle, Discard, Release, AskReconnect,
 )  # fmt: skip

@@ -63,8 +63,9 @@ class CallControl(Protocol):
 
         ``consult`` is as after the transition. With ``Settle`` among the effects the record is
         written here, so that it and the end are one, and the final summary is returned: it is
-        kept with the consult, for pages that ask when the call is long forgotten. May be called
-        again for the same transition when a commit failed; leaves no trace outside ``conn``.
+        kept with the consult, for pages that ask when the call is long forgotten. Every other
+        end has ``Discard``: there is nothing to record. May be called again for the same
+        transition when a commit failed; leaves no trace outside ``conn``.
         """
 
     def summary(self, consult_id: str) -> Summary | None:

@@ -13,7 +13,7 @@ from signaling import events as ev
 from signaling.errors import AlreadyTaken, InvalidTransition, ProposalGone
 from signaling.events import DisengageCause, Effect, Event, Outcome
 from signaling.messages import EndCause, Party, State
-from signaling.model import IN_CALL, Arm, Consult, OpenProposal, Timers, arm
+from signaling.model import IN_CALL, TERMINAL, Arm, Consult, OpenProposal, Timers, arm
 
 Moved = tuple[Consult, tuple[Effect, ...]]
 Act = Callable[[Consult, Any, int, Timers], Moved | None]
@@ -97,12 +97,12 @@ def _give_up(c: Consult, state: State, cause: EndCause) -> Moved:
     if c.answered_once:
         return _end(c, cause, "patient")
     effects = _part(c, "left", "patient") if c.physician_id else ()
-    return replace(c, state=state, deadlines=(), end_party="patient"), effects
+    return replace(c, state=state, deadlines=(), end_party="patient"), (*effects, ev.Discard())
 
 
 def expire(c: Consult, _e: Event, _now_ms: int, _t: Timers) -> Moved:
     """Never joined."""
-    return replace(c, state="expired", deadlines=()), ()
+    return replace(c, state="expired", deadlines=()), (ev.Discard(),)
 
 
 # --- a page of the patient comes and goes -------------------------------------------------------
@@ -423,6 +423,8 @@ def standing_effects(c: Consult) -> tuple[Effect, ...]:
     """What must hold in this state, whatever led to it: for who lost track of the effects."""
     if c.end_cause is not None:
         return (ev.Settle(c.end_cause, c.end_party),)
+    if c.state in TERMINAL:
+        return (ev.Discard(),)
     if c.state in IN_CALL and not c.hung_up and not c.freed:
         return (_engage(c), ev.HoldMedia()) if c.state == "held" else (_engage(c),)
     return (ev.Disengage("hung_up" if c.hung_up else "freed", None),)

@@ -132,7 +132,7 @@ def test_a_lost_page_keeps_its_place_for_a_while() -> None:
     back, _ = step(offline, ev.PatientBack(), 60_000)
     assert (back.patient_online, back.deadlines) == (True, ())
     dropped, effects = step(offline, ev.Dropped(), 601_000)
-    assert (dropped.state, effects) == ("abandoned", ())
+    assert (dropped.state, effects) == ("abandoned", (ev.Discard(),))
 
 
 def test_gone_twice_is_gone_once() -> None:
@@ -144,8 +144,8 @@ def test_gone_twice_is_gone_once() -> None:
 def test_a_patient_may_give_up_before_the_call(events: tuple[Event, ...]) -> None:
     left, effects = effects_of(after(*events), ev.Left())
     assert left.state == "cancelled"
-    if events is TO_OFFERED:
-        assert effects == [ev.Disengage("left", "patient"), ev.Release("p_lin")]
+    apart = [ev.Disengage("left", "patient"), ev.Release("p_lin")]
+    assert effects == [*(apart if events is TO_OFFERED else []), ev.Discard()]
     assert step(left, ev.Left(), 0)[0] is left
 
 
@@ -156,7 +156,8 @@ def test_giving_up_after_a_call_ends_and_settles_it() -> None:
 
 
 def test_a_link_that_nobody_used_expires() -> None:
-    assert after(ev.Expired()).state == "expired"
+    expired, effects = effects_of(after(), ev.Expired())
+    assert (expired.state, effects) == ("expired", [ev.Discard()])
     waiting = after(*TO_WAITING)
     assert step(waiting, ev.Expired(), 0)[0] is waiting
 
@@ -456,6 +457,7 @@ def test_a_crash_is_no_news_to_what_has_ended_or_was_left_open() -> None:
         (after(*TO_ACTIVE, ev.Held()), (ev.Engage("p_lin", "video"), ev.HoldMedia())),
         (after(*TO_ACTIVE, ev.HungUp()), (ev.Disengage("hung_up", None),)),
         (after(*TO_WAITING), (ev.Disengage("freed", None),)),
+        (after(*TO_OFFERED, ev.Left()), (ev.Discard(),)),
     ],
 )
 def test_who_lost_track_can_tell_what_must_hold(
@@ -574,6 +576,8 @@ class Walk(RuleBasedStateMachine):
                 self.engaged = False
         released = before.busy_physician_id is not None and self.consult.busy_physician_id is None
         assert released == any(isinstance(effect, ev.Release) for effect in effects)
+        over = [effect for effect in effects if isinstance(effect, ev.Settle | ev.Discard)]
+        assert len(over) == (self.consult.state in TERMINAL), "nothing of a call is left behind"
         if isinstance(event, ev.NodeRestarted):
             self.engaged = any(isinstance(effect, ev.Engage) for effect in effects)
 
