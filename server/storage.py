@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import StaticPool
 
 from server.errors import StorageUnavailable
+from server.sqlite import connect
 
 READERS = 4
 
@@ -76,7 +77,11 @@ class Storage:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """One write transaction: committed on a clean exit, rolled back otherwise."""
+        """One write transaction: committed on a clean exit, rolled back otherwise.
+
+        On SQLite a cancellation in the middle of a statement is raised once the caller awaits
+        something else, which may be after the commit (:mod:`server.sqlite`).
+        """
         if self._one_writer is None:
             async with self._writer.begin() as connection:
                 yield connection
@@ -102,7 +107,7 @@ def _sqlite(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     address = address.set(drivername="sqlite+aiosqlite")
     # autocommit mode of the driver: this module says when a transaction begins
-    connect_args = {"isolation_level": None, "timeout": 10}
+    connect_args = {"isolation_level": None, "timeout": 10, "async_creator_fn": connect}
     # errors are logged: the rows that they would quote hold names
     common: dict[str, Any] = {"connect_args": connect_args, "hide_parameters": True}
     writer = create_async_engine(address, poolclass=StaticPool, **common)

@@ -6,6 +6,8 @@ HOSTILE.md: nothing acknowledged is lost, so a commit is on disk before it retur
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,49 @@ async def test_a_cancelled_write_is_rolled_back_and_the_next_one_goes_on(storage
     async with asyncio.timeout(5), storage.write() as conn:
         await add(conn, "two")
     assert await ids(storage) == {"two"}
+
+
+@pytest.mark.parametrize("turns", range(24))
+async def test_cancelled_at_any_moment_no_transaction_keeps_its_lock(
+    storage: Storage, turns: int
+) -> None:
+    """Abandoned in the middle of BEGIN IMMEDIATE, a connection kept all writers out for 10 s."""
+
+    async def work(context: Callable[[], AbstractAsyncContextManager[AsyncConnection]]) -> None:
+        async with context() as conn:
+            await conn.execute(text("SELECT 1"))
+            await conn.execute(text("SELECT 2"))
+
+    tasks = [asyncio.create_task(work(c)) for c in (storage.write, storage.read) * 4]
+    for _ in range(turns * 2):
+        await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(work(c) for c in (storage.write, storage.read) * 4))
+
+
+async def test_a_timeout_in_the_middle_of_a_statement_is_still_a_timeout(tmp_path: Path) -> None:
+    """The cancellation is put off, and comes as what it was."""
+    storage = await Storage.open(f"sqlite:///{tmp_path / 'w.sqlite3'}")
+    slow = text(
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000000)"
+        " SELECT max(x) FROM n"
+    )
+
+    async def run() -> None:
+        async with asyncio.timeout(0.01):
+            async with storage.read() as conn:
+                await conn.execute(slow)
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await run()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    await storage.close()
 
 
 async def test_readers_see_only_what_is_committed(storage: Storage) -> None:
