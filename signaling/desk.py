@@ -67,7 +67,7 @@ class Desk:
         self._busy: dict[str, str] = {}
         self._takes: asyncio.Queue[Ask] = asyncio.Queue(MAX_TAKES)
         self._last_place = 0
-        self._stopping = False
+        self._stopping = self._closed = False
         self._quiet = asyncio.Event()
         self._around: Surroundings | None = None
 
@@ -106,15 +106,19 @@ class Desk:
     def submit(self, consult_id: str, fact: Fact) -> None:
         """A fact about a consult, from media or a page. Never blocks, never drops.
 
-        Call it on the thread of the event loop. Unknown consults are ignored.
+        Call it on the thread of the event loop. Unknown consults are ignored, and so is what
+        comes after :meth:`close`: the next start takes up what is stored.
         """
-        self._keeper(consult_id).submit(fact)
+        if not self._closed:
+            self._keeper(consult_id).submit(fact)
 
     def ask(self, consult_id: str, ask: Ask) -> None:
         """A command; its one answer goes to ``ask.reply``, maybe before this returns."""
         try:
+            if self._closed:
+                raise Stopping
             self._keeper(consult_id).put(ask)
-        except Overloaded as error:
+        except (Overloaded, Stopping) as error:
             ask.reply(refusal(ask, error))
 
     def take(self, ask: Ask) -> None:
@@ -125,12 +129,13 @@ class Desk:
             ask.reply(refusal(ask, Overloaded("")))
 
     def look(self, consult_id: str, look: Look) -> None:
-        """A page wants to see a consult.
+        """A page wants to see a consult. After :meth:`close` it sees nothing more.
 
         Raises:
             Overloaded: too many wait already.
         """
-        self._keeper(consult_id).put(look)
+        if not self._closed:
+            self._keeper(consult_id).put(look)
 
     def case(self, consult_id: str) -> Case | None:
         """The consult as it is, when it is under way here."""
@@ -173,7 +178,7 @@ class Desk:
 
     async def close(self) -> None:
         """End all tasks. What is stored stays as it is, and is taken up by the next start."""
-        self._stopping = True
+        self._stopping = self._closed = True
         await self._tasks.close()
         self._keepers.clear()
 
