@@ -40,7 +40,7 @@ class Owner(Protocol):
         """The connection is of no use any more. Called once; nothing follows."""
 
     def flow_began(self, participant_id: str, track: IncomingTrack) -> None:
-        """The first packet of a flow came."""
+        """The packet that starts a flow came."""
 
 
 @dataclass(frozen=True, slots=True)

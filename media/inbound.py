@@ -58,7 +58,7 @@ class Inbound:
         send_rtcp: Callable[[bytes], None],
         flow_began: Callable[[IncomingTrack], None],
     ) -> None:
-        """`flow_began` is called with the first packet of a flow, before that is forwarded."""
+        """`flow_began` is called with the packet that starts a flow, before that is forwarded."""
         self.srtp: SrtpContext | None = None
         self.tracks: dict[str, IncomingTrack] = {}
         self.subscriptions: dict[int, Subscription] = {}
@@ -126,14 +126,18 @@ class Inbound:
             return
         if payload_bytes(data, length, header):
             flow = track.flow
-            flow.last_ms = now_ms
-            if not flow.on:
-                flow.arrived(now_ms)
-                self._flow_began(track)
+            if flow.on:
+                flow.last_ms = now_ms
+            else:
+                self._start_flow(track, now_ms)
         if track.current is not source or source.tracker.has_gap:
             self._attend(source, now_ms)
         if track.outputs:
             self._forward(track.outputs, packet, length, header, fields, now_ms)
+
+    def _start_flow(self, track: IncomingTrack, now_ms: int) -> None:
+        if track.flow.arrived(now_ms):
+            self._flow_began(track)
 
     def _attend(self, source: Source, now_ms: int) -> None:
         """Do what few packets need: take up another SSRC, ask for what is missing."""

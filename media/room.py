@@ -34,7 +34,10 @@ class RoomListener(Protocol):
     """
 
     def flow_started(self, participant_id: str, kind: str, at_ms: int) -> None:
-        """The first packet of a flow came at `at_ms`."""
+        """A flow turned on at `at_ms`: with its first packet, or at the end of its probation.
+
+        What came before was not delivered (`media.flow`).
+        """
 
     def flow_stopped(self, participant_id: str, kind: str, at_ms: int) -> None:
         """A flow ended; `at_ms` is its last packet, up to 2.1 s ago."""
@@ -73,10 +76,11 @@ class Participant:
 
     __slots__ = ("endpoint", "flows", "participant_id", "retired", "side")
 
-    def __init__(self, participant_id: str, side: str) -> None:
+    def __init__(self, participant_id: str, side: str, flows: Mapping[str, Flow]) -> None:
+        """`flows` by kind: new ones, or those of its earlier stay in the room."""
         self.participant_id = participant_id
         self.side = side
-        self.flows = {kind: Flow() for kind in KINDS}
+        self.flows = flows
         self.endpoint: Endpoint | None = None
         self.retired: list[str] = []  # connections that newer ones replaced, oldest first
 
@@ -106,6 +110,7 @@ class Room:
         self._switchboard = switchboard
         self._closed_hook = closed
         self._participants: dict[str, Participant] = {}  # in the order of joining
+        self._flows: dict[str, Mapping[str, Flow]] = {}  # also of who left and may return
         self._delivered: frozenset[str] = frozenset()
         self._is_closed = False
 
@@ -123,7 +128,7 @@ class Room:
         if self._is_closed:
             raise RoomClosed(self.room_id)
         offer = parse_offer(sdp)
-        participant = self._participants.get(participant_id) or Participant(participant_id, side)
+        participant = self._participants.get(participant_id) or self._newcomer(participant_id, side)
         if connection_id in participant.retired:
             raise ConnectionReplaced(connection_id)
         endpoint = participant.endpoint
@@ -137,6 +142,7 @@ class Room:
             self._disconnect(participant, retire=True)
             participant.endpoint = endpoint
             self._participants[participant_id] = participant
+            self._flows[participant_id] = participant.flows
         self._switchboard.route(endpoint)
         self._connect_tracks()
         return answer
@@ -221,6 +227,10 @@ class Room:
 
     # --------------------------------------------------------------------------------------------
 
+    def _newcomer(self, participant_id: str, side: str) -> Participant:
+        flows = self._flows.get(participant_id) or {kind: Flow() for kind in KINDS}
+        return Participant(participant_id, side, flows)
+
     def _disconnect(self, participant: Participant, *, retire: bool) -> None:
         endpoint, participant.endpoint = participant.endpoint, None
         if endpoint is None:
@@ -252,8 +262,9 @@ class Room:
                     if subscription.kind != kind:
                         continue
                     track = tracks.pop(0) if tracks else None
-                    subscription.feed(track, active)
-                    if track is not None and active:
+                    flows = track is not None and track.flow.on
+                    subscription.feed(track, active and flows)
+                    if track is not None and subscription.active:
                         outputs[track].append(subscription)
         now_ms = self._switchboard.now_ms()
         for track, subscriptions in outputs.items():

@@ -53,7 +53,7 @@ class IncomingTrack:
 
     Attributes:
         current: The SSRC that carries it now; None before the first packet.
-        outputs: Who gets it now. Empty while delivery is not allowed.
+        outputs: Who gets it now. Empty while delivery is not allowed, and while its flow is off.
         extensions: URI to id, as the sender numbers them.
     """
 

@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from media import ConnectionReplaced, MediaPort, OfferRejected, Room, RoomClosed, rtcp
+from media.flow import FLOW_TIMEOUT_MS
 from media.rtp import extension_value
 from tests.media.peers import (
     ABS_SEND_TIME_ID,
@@ -133,6 +134,67 @@ async def test_a_silent_receiver_is_cut_off_after_two_seconds(
     await physician.send("audio")
     await patient.until(lambda: patient.rtp)
     assert len(physician.rtp) == heard
+
+
+def fall_silent(port: MediaPort, room: Room) -> None:
+    """Tell the room that two seconds have passed in which nobody sent."""
+    room.tick(port.now_ms() + FLOW_TIMEOUT_MS)
+
+
+async def test_who_sends_in_pulses_is_put_on_probation(
+    pair: tuple[Peer, Peer], port: MediaPort, room: Room, listener: Listener
+) -> None:
+    """One packet for each two seconds of delivery was a call for nothing."""
+    patient, _ = pair
+    room.deliver("voice")
+    for _ in range(2):
+        await hear_each_other(pair, listener)
+        fall_silent(port, room)
+        listener.events.clear()
+    await patient.send("audio", b"pulse" * 4)
+    await patient.bind()  # answered after what was sent before
+    assert room.flow("patient").any_on is False
+    assert listener.events == []
+
+
+async def test_returning_to_the_room_ends_no_probation(
+    port: MediaPort, room: Room, listener: Listener
+) -> None:
+    """Hanging up and coming back takes a second: timeouts must not be forgotten by it."""
+    for number in range(3):
+        patient = Peer("patient")
+        patient.connection_id = f"patient-{number}"
+        await patient.join(room, port.port)
+        await patient.send("audio")
+        await patient.bind()
+        assert room.flow("patient").on["audio"] == (number < 2)
+        fall_silent(port, room)
+        await room.leave("patient")
+        await patient.close()
+
+
+async def test_nothing_of_a_stopped_sender_passes(
+    pair: tuple[Peer, Peer], port: MediaPort, room: Room, listener: Listener
+) -> None:
+    """Repairs and empty packets start no flow, so they must not be carried either."""
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("video")
+    await patient.send("video", KEYFRAME)
+    lost = patient.skip("video")
+    await patient.send("video", DELTA_FRAME)
+    await physician.until(lambda: len(physician.rtp) == 2)
+    fall_silent(port, room)
+    listener.events.clear()
+    await physician.send("audio")
+    await listener.wait("flow_started", "physician", "audio")
+    await patient.send("rtx", struct.pack("!H", lost) + DELTA_FRAME)
+    await patient.send("rtx", struct.pack("!H", lost) + DELTA_FRAME + b"probe")
+    await patient.send("video", b"")
+    await patient.send("audio", b"")
+    await patient.send("audio", b"heard" * 4)
+    await physician.until(lambda: len(physician.rtp) > 2)
+    assert [p[24:] for p in physician.rtp[2:]] == [b"heard" * 4]
 
 
 async def test_video_comes_back_with_a_keyframe_and_without_a_gap(
