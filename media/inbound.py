@@ -22,6 +22,9 @@ REMB_SPACING_MS: Final = 50
 MAX_SOURCES: Final = 32
 """SSRCs that one connection may use; more are dropped."""
 
+MAX_LOOKUPS: Final = 1_024
+"""Sequence numbers of NACKs taken from a participant between two ticks (100 ms)."""
+
 
 class Inbound:
     """The receiving side of one endpoint.
@@ -37,6 +40,7 @@ class Inbound:
         "_counters",
         "_estimates",
         "_flow_began",
+        "_lookups",
         "_nacked_ms",
         "_participant_id",
         "_remb_bps",
@@ -71,6 +75,7 @@ class Inbound:
         self._ssrc = secrets.randbelow(0xFFFFFFFF) + 1
         self._cname = secrets.token_hex(8)
         self._estimates = Estimates()
+        self._lookups = MAX_LOOKUPS
         self._reported_ms = 0
         self._nacked_ms = 0
         self._remb_ms = 0
@@ -221,13 +226,15 @@ class Inbound:
         if not plain:
             self._counters.drop("srtcp")
             return
-        for packet in rtcp.parse(plain):
+        for packet in rtcp.parse(plain, min(self._lookups, rtcp.MAX_NACKED)):
             if isinstance(packet, rtcp.Remb):
                 self._receive_estimate(packet.bitrate_bps, now_ms)
                 continue
             if isinstance(packet, rtcp.SenderReport):
                 self._receive_report(packet, now_ms)
                 continue
+            if isinstance(packet, rtcp.Nack):
+                self._lookups -= len(packet.sequences)
             subscription = self.subscriptions.get(packet.ssrc)
             if subscription is None or not subscription.active:
                 continue
@@ -301,6 +308,7 @@ class Inbound:
         """Each 100 ms: what is missing, wanted keyframes, and each second the report."""
         if self.srtp is None:
             return
+        self._lookups = MAX_LOOKUPS
         self._request_missing(now_ms)
         self.request_keyframes(now_ms)
         if now_ms - self._reported_ms >= REPORT_INTERVAL_MS:

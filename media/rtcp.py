@@ -27,6 +27,9 @@ _NACK_ITEM: Final = struct.Struct("!HH")
 _U32: Final = struct.Struct("!I")
 
 MAX_REPORT_BLOCKS: Final = 31
+MAX_NACKED: Final = 512
+"""Sequence numbers read from one compound packet: as many as a sender's history holds."""
+
 _MAX_REMB_BPS: Final = 0x3FFFF << 63
 
 
@@ -82,8 +85,12 @@ class Remb:
 Packet = SenderReport | ReportBlock | Nack | KeyframeRequest | Remb
 
 
-def parse(data: bytes) -> list[Packet]:
-    """Read a compound (or reduced-size, RFC 5506) packet up to where it is malformed."""
+def parse(data: bytes, max_nacked: int = MAX_NACKED) -> list[Packet]:
+    """Read a compound (or reduced-size, RFC 5506) packet up to where it is malformed.
+
+    Of all its NACKs together the first `max_nacked` sequence numbers are read: 1,400 bytes can name
+    6,000, and nobody has so many to send again.
+    """
     packets: list[Packet] = []
     at, end = 0, len(data)
     while at + 8 <= end:
@@ -100,7 +107,9 @@ def parse(data: bytes) -> list[Packet]:
         elif kind == _RR:
             _read_blocks(body, 4, count, packets)
         elif kind == _RTPFB and count == _NACK and len(body) >= 12:
-            packets.append(_read_nack(body))
+            found = _read_nack(body, max_nacked)
+            max_nacked -= len(found.sequences)
+            packets.append(found)
         elif kind == _PSFB and len(body) >= 8:
             _read_payload_feedback(body, count, packets)
         at = after
@@ -118,12 +127,15 @@ def _read_blocks(body: bytes, at: int, count: int, packets: list[Packet]) -> Non
         at += 24
 
 
-def _read_nack(body: bytes) -> Nack:
+def _read_nack(body: bytes, most: int) -> Nack:
     sequences: list[int] = []
-    for pid, mask in _NACK_ITEM.iter_unpack(body[8 : len(body) & ~3]):
+    for at in range(8, len(body) - 3, 4):
+        if len(sequences) >= most:
+            break
+        pid, mask = _NACK_ITEM.unpack_from(body, at)
         sequences.append(pid)
         sequences.extend(pid + bit + 1 & 0xFFFF for bit in range(16) if mask >> bit & 1)
-    return Nack(_U32.unpack_from(body, 4)[0], tuple(sequences))
+    return Nack(_U32.unpack_from(body, 4)[0], tuple(sequences[:most]))
 
 
 def _read_payload_feedback(body: bytes, form: int, packets: list[Packet]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from media import ConnectionReplaced, MediaPort, OfferRejected, Room, RoomClosed, rtcp
 from media.flow import FLOW_TIMEOUT_MS
+from media.inbound import MAX_LOOKUPS
 from media.rtp import extension_value
 from tests.media.peers import (
     ABS_SEND_TIME_ID,
@@ -276,6 +277,31 @@ async def test_a_receivers_nack_is_answered_from_the_history_as_rtx(
     assert rtx[1] & 0x7F == physician.rtx_type
     assert rtx[24:26] == packet[2:4]
     assert rtx[26:] == packet[24:]
+
+
+async def test_a_flood_of_nacks_is_cut_off_until_the_next_tick(
+    pair: tuple[Peer, Peer], port: MediaPort, room: Room, listener: Listener
+) -> None:
+    """Looking up numbers that were never sent costs time, so a participant has a share of it."""
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("video")
+    await patient.send("video", KEYFRAME)
+    (packet,) = await physician.until(lambda: physician.rtp)
+    assert port._ticker is not None
+    port._ticker.cancel()
+    room.tick(port.now_ms())
+    never_sent = [sequence(packet) + 1 + at & 0xFFFF for at in range(MAX_LOOKUPS)]
+    for at in range(0, MAX_LOOKUPS, 512):
+        await physician.send_rtcp(rtcp.nack(1, ssrc(packet), never_sent[at : at + 512]))
+    wanted = rtcp.nack(1, ssrc(packet), [sequence(packet)])
+    await physician.send_rtcp(wanted)
+    await physician.bind()  # answered after what was sent before
+    assert port.counters.retransmitted == 0
+    room.tick(port.now_ms())
+    await physician.send_rtcp(wanted)
+    await physician.until(lambda: len(physician.rtp) == 2)
+    assert port.counters.retransmitted == 1
 
 
 async def test_a_receivers_keyframe_request_reaches_the_source(

@@ -1,10 +1,13 @@
 """RTCP, written and read back, and read from anything."""
 
+import struct
+
 from aiortc import rtp as aiortc_rtp
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from media import rtcp
+from media.forwarder import HISTORY_PACKETS
 
 U32 = st.integers(0, 2**32 - 1)
 U16 = st.integers(0, 65_535)
@@ -54,6 +57,22 @@ def test_nacks_name_exactly_what_is_missing(sequences: list[int], ssrc: int) -> 
     assert set(ours.sequences) == set(sequences)
     (theirs,) = aiortc_rtp.RtcpPacket.parse(data)
     assert {number & 0xFFFF for number in theirs.lost} == set(sequences)  # it does not wrap
+
+
+@given(masks=st.lists(U16, min_size=1, max_size=360), per_packet=st.integers(1, 360))
+@example(masks=[0xFFFF] * 359, per_packet=359)
+@example(masks=[0xFFFF] * 90, per_packet=1)
+def test_no_more_is_read_of_nacks_than_a_history_holds(masks: list[int], per_packet: int) -> None:
+    """A datagram can name 6,103 packets, which took more than a millisecond to look up."""
+    items = [struct.pack("!HH", 17 * at & 0xFFFF, mask) for at, mask in enumerate(masks)]
+    data = b""
+    for at in range(0, len(items), per_packet):
+        part = items[at : at + per_packet]
+        data += struct.pack("!BBHII", 0x81, 205, 2 + len(part), 1, 2) + b"".join(part)
+    named = [number for found in rtcp.parse(data, 10**6) for number in found.sequences]
+    assert len(named) == sum(1 + mask.bit_count() for mask in masks)
+    read = [number for found in rtcp.parse(data) for number in found.sequences]
+    assert read == named[:HISTORY_PACKETS]
 
 
 @given(bitrate_bps=st.integers(0, 2**40), ssrcs=st.lists(U32, max_size=8))
