@@ -161,20 +161,6 @@ class Accounts:
             update(k).where(k.c.name == name, k.c.revoked_at.is_(None)).values(revoked_at=wall_ms())
         )
 
-    async def audit(self, actor: str, action: str, consult_id: str | None, detail: str) -> None:
-        """Note who did what; ``actor`` is ``kind:id``, ``detail`` holds no name and no secret."""
-        async with self._storage.write() as connection:
-            await connection.execute(
-                insert(tables.audit).values(
-                    id=new_id("audit"),
-                    at=wall_ms(),
-                    actor=actor[:80],
-                    action=action[:64],
-                    consult_id=consult_id,
-                    detail=detail[:400],
-                )
-            )
-
 
 def _verify(stored: str, password: str) -> bool:
     try:

@@ -15,6 +15,7 @@ from media.port import MediaPort, MediaSettings
 from server import listen, migrate
 from server.accounts import Accounts
 from server.addresses import local_addresses
+from server.auditor import Auditor
 from server.calls import Calls
 from server.clock import Clock
 from server.errors import AddressInUse, DataFolderUnusable
@@ -98,12 +99,12 @@ async def _wire(
 ) -> Services:
     clock, accounts = Clock(), Accounts(storage, session_s=settings.session_s)
     node, tasks = _node(), Tasks()
+    auditor = Auditor(storage)
     calls = Calls(storage, media, node)
 
     def audit(kind: str, fields: Mapping[str, str]) -> None:
-        log.warning(kind, **fields)
-        actor, consult_id = fields.get("physician_id", "page"), fields.get("consult_id")
-        tasks.start("audit", accounts.audit(actor, kind, consult_id, fields.get("command", "")))
+        actor = f"physician:{who}" if (who := fields.get("physician_id")) else "page"
+        auditor.note(actor, kind, fields.get("consult_id"), fields.get("command", ""))
 
     site = Site(
         SiteSetup(
@@ -118,12 +119,14 @@ async def _wire(
         )
     )
     calls.attach(site.desk.submit, site.pages)
+    stack.push_async_callback(auditor.flush)
     stack.push_async_callback(calls.close)
     stack.push_async_callback(tasks.close)
     await calls.restore()
+    tasks.start("audit", keep_running("audit", auditor.run))
     tasks.start("meter ticks", keep_running("meter ticks", calls.run_ticks))
     tasks.start("checkpoints", keep_running("checkpoints", calls.run_checkpoints))
-    return Services(settings, base_url, storage, accounts, media, calls, site)
+    return Services(settings, base_url, storage, accounts, auditor, media, calls, site)
 
 
 def _node() -> str:

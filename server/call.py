@@ -58,13 +58,25 @@ class Call:
         self.meter: Meter | None = None
         self.engaged = self.held = False
         self.mode = Mode.VIDEO
+        self._parted: Pause = "both_silent"
         self._flowing = dict.fromkeys(PARTIES, False)
         self._report, self._changed = report, changed
 
     # --- what the lifecycle asks for ---------------------------------------------------------
 
     def perform(self, effect: Effect, now_ms: int) -> None:
-        """Open, hold, switch or close the gate, and tell the meter in the same moment."""
+        """Open, hold, switch or close the gate, and tell the meter in the same moment.
+
+        What closes the gate closes it even if the meter refuses; what opens it, the meter first.
+        """
+        try:
+            self._tell(effect, now_ms)
+        finally:
+            self.gate()
+        self.observe(now_ms)
+        self._changed(self)
+
+    def _tell(self, effect: Effect, now_ms: int) -> None:
         match effect:
             case Engage(physician_id=physician_id, mode=mode):
                 self._engage(physician_id, Mode(mode), now_ms)
@@ -72,24 +84,20 @@ class Call:
                 self.held = True
                 self._step(m.Held(now_ms))
             case ResumeMedia():
-                self.held = False
                 self._step(m.Resumed(now_ms))
+                self.held = False
             case SwitchMode(mode=mode):
+                self._step(m.ModeChanged(Mode(mode), now_ms))
                 self.mode = Mode(mode)
-                self._step(m.ModeChanged(self.mode, now_ms))
             case Disengage(cause=cause, party=party):
                 self.engaged = False
+                self._parted = "hung_up" if cause == "hung_up" else "both_silent"
                 lost = (
                     EndCause.MEDIA_LOST_PHYSICIAN
                     if party == "physician"
                     else EndCause.MEDIA_LOST_PATIENT
                 )
                 self._step(m.Disengaged(now_ms, _DISENGAGED.get(cause, lost)))
-            case _:
-                return
-        self.gate()
-        self.observe(now_ms)
-        self._changed(self)
 
     def gate(self) -> None:
         """Let the room carry what is billed now, and nothing else."""
@@ -100,7 +108,6 @@ class Call:
         if self.meter is None:
             opened = m.Opened(now_ms, wall_ms(), physician_id, mode, self.epoch)
             self.meter = open_meter(opened)
-        self.mode, self.engaged, self.held = mode, True, False
         for party in PARTIES:  # what flowed before the meter was there starts now for it
             if self._flowing[party] and not self._metered(party):
                 self._step(m.FlowStarted(Side(party), now_ms))
@@ -108,6 +115,7 @@ class Call:
         self._step(m.ModeChanged(mode, now_ms))
         self._step(m.Resumed(now_ms))
         self._step(m.Engaged(now_ms))
+        self.mode, self.engaged, self.held = mode, True, False
 
     def suspend(self, now_ms: int) -> None:
         """The process ends: close the running segment; the next process goes on from here."""
@@ -213,7 +221,7 @@ class Call:
         if now.running:
             return None
         if not self.engaged:
-            return "hung_up" if now.stopped_by is not None else "both_silent"
+            return self._parted
         if self.held:
             return "held"
         if self.meter is not None and self.meter.first_media_at_ms is None:

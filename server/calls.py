@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -21,21 +21,24 @@ from media.errors import MediaError
 from media.port import MediaPort
 from metering import checkpoints
 from metering.checkpoints import Checkpoint
+from metering.errors import StaleEpoch
 from metering.frozen import freeze, restore
 from metering.meter import Meter
 from metering.tariff import parse_tariff
 from server.call import PARTIES, Call, Report
 from server.clock import Clock, monotonic_ms, wall_ms
+from server.errors import MeterElsewhere
 from server.settling import provisional, settle
 from server.storage import Storage
 from signaling import store
-from signaling.errors import OfferRefused
-from signaling.events import Disengage, Effect, Event, Settle, Taken
+from signaling.errors import OfferRefused, StorageTrouble
+from signaling.events import Discard, Disengage, Effect, Event, Settle, Taken
 from signaling.messages import MeterTick, Party, Summary
 from signaling.model import TERMINAL, Consult, may_offer
 from signaling.tasks import Tasks, supervise
 
 TICK_S = 1.0
+CHECKPOINT_TIMEOUT_S = 5
 log = structlog.get_logger()
 
 
@@ -59,6 +62,7 @@ class Calls:
         self._closing = Tasks()
         self._lags_ms: deque[int] = deque(maxlen=60)
         self._written: dict[str, Meter] = {}
+        self._checkpoint_ms = monotonic_ms()
         self.checkpoint_failures = 0
         self._report: Report
         self._pages: Pages
@@ -78,6 +82,10 @@ class Calls:
         """How late the loop woke the ticker, at worst in the last minute."""
         return max(self._lags_ms, default=0)
 
+    def checkpoint_age_ms(self) -> int:
+        """How long ago all meters were written down: what a crash would lose."""
+        return monotonic_ms() - self._checkpoint_ms
+
     # --- signaling.ports.CallControl ----------------------------------------------------------
 
     async def offer(self, consult: Consult, party: Party, connection_id: str, sdp: str) -> str:
@@ -93,13 +101,13 @@ class Calls:
 
     def perform(self, consult: Consult, effect: Effect, now_ms: int) -> None:
         """Do what a transition asks for; see the port."""
-        if isinstance(effect, Disengage | Settle):
+        if isinstance(effect, Disengage | Settle | Discard):
             self._prepared.pop(consult.id, None)
         call = self._calls.get(consult.id)
         if call is None:
             return
         match effect:
-            case Settle():
+            case Settle() | Discard():
                 self._drop(call)
             case Disengage(cause=cause):
                 call.perform(effect, now_ms)
@@ -124,13 +132,17 @@ class Calls:
             if consult.state in TERMINAL:  # it never became a call
                 await self._forget(conn, consult.id)
             return None
-        call = self._calls.get(consult.id)
+        call = self._calls.get(consult.id) or self._prepared.get(consult.id)
         if call is not None:
             call.observe(monotonic_ms())
         case = await store.load(conn, consult.id, Clock())
         assert case is not None, "a consult that moves has a row"
         at_ms = int(at.timestamp() * 1000)
-        return await settle(conn, case, consult, call, ending, at_ms, self.node)
+        try:
+            return await settle(conn, case, consult, call, ending, at_ms, self.node)
+        except (MeterElsewhere, StaleEpoch) as error:
+            log.error("not_settled_here", consult_id=consult.id, code=error.code)
+            raise StorageTrouble from error
 
     def summary(self, consult_id: str) -> Summary | None:
         """What the consult came to so far; see the port."""
@@ -160,10 +172,26 @@ class Calls:
 
     async def restore(self) -> None:
         """After a start: take over every meter where the former process left it."""
+        async with self._storage.read() as conn:
+            left = [saved.consult_id for saved in await checkpoints.load_all(conn)]
+        for consult_id in left:
+            await self._one("restore", consult_id, self._restore(consult_id))
+
+    async def _restore(self, consult_id: str) -> None:
         async with self._storage.write() as conn:
-            for saved in await checkpoints.load_all(conn):
-                call = await self._opened(conn, saved.consult_id)
-                self._calls[saved.consult_id] = call
+            case = await store.load(conn, consult_id, Clock())
+            if case is None or case.core.state in TERMINAL:
+                await self._forget(conn, consult_id)
+                return
+            call = await self._opened(conn, consult_id)
+        self._calls[consult_id] = call
+
+    async def _one(self, what: str, consult_id: str, work: Awaitable[None]) -> None:
+        """Keep one call's fault from the others."""
+        try:
+            await work
+        except Exception:
+            log.exception("call_failed", what=what, consult_id=consult_id)
 
     async def _opened(self, conn: AsyncConnection, consult_id: str) -> Call:
         case = await store.load(conn, consult_id, Clock())
@@ -214,9 +242,12 @@ class Calls:
             due = max(due, time.monotonic() - TICK_S)
             now_ms = monotonic_ms()
             for call in list(self._calls.values()):
-                call.observe(now_ms)
-                if call.engaged:
-                    self._show(call)
+                try:
+                    call.observe(now_ms)
+                    if call.engaged:
+                        self._show(call)
+                except Exception:  # one call's fault stops no other call's meter
+                    log.exception("call_failed", what="tick", consult_id=call.consult_id)
 
     async def run_checkpoints(self) -> None:
         """Write every changed meter down once a second. Runs until cancelled."""
@@ -232,16 +263,21 @@ class Calls:
             if call.meter is not None and self._written.get(call.consult_id) is not call.meter
         ]
         if not changed:
+            self._checkpoint_ms = monotonic_ms()
             return
         rows = [Checkpoint(call.consult_id, call.epoch, freeze(meter)) for call, meter in changed]
         try:
-            async with self._storage.write() as conn:
+            # a connection whose other end vanished would otherwise hold us for minutes
+            async with asyncio.timeout(CHECKPOINT_TIMEOUT_S), self._storage.write() as conn:
                 stale = await checkpoints.save_all(conn, rows, wall_ms())
         except (SQLAlchemyError, OSError) as error:
             self.checkpoint_failures += 1
             log.error("checkpoint_failed", calls=len(rows), error=type(error).__name__)
             return
-        self._written.update({call.consult_id: meter for call, meter in changed})
+        self._checkpoint_ms = monotonic_ms()
+        for call, meter in changed:
+            if self._calls.get(call.consult_id) is call:  # not settled meanwhile
+                self._written[call.consult_id] = meter
         for consult_id in stale & self._calls.keys():  # others were settled meanwhile
             log.error("call_lost_to_another_node", consult_id=consult_id)
             self._drop(self._calls[consult_id])

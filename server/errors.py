@@ -5,6 +5,7 @@ ServerError
 ├── StorageUnavailable   the database does not answer, or cannot be written
 ├── SchemaUnknown        the database was made by a newer version
 ├── DataFolderUnusable   the data folder cannot be written
+├── MeterElsewhere       another process meters this consult
 └── AddressInUse         another program listens where we want to
 """
 
@@ -58,6 +59,16 @@ class DataFolderUnusable(ServerError):
             f"the data folder {folder} cannot be written ({why}): choose another with --data-dir"
         )
         self.folder = folder
+
+
+class MeterElsewhere(ServerError):
+    """Another process meters this consult: what it was worth is not known here."""
+
+    code = "meter_elsewhere"
+
+    def __init__(self, consult_id: str) -> None:
+        super().__init__(f"another process meters {consult_id}")
+        self.consult_id = consult_id
 
 
 class AddressInUse(ServerError):

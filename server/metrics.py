@@ -43,6 +43,11 @@ class _Live(Collector):
             calls.checkpoint_failures,
         )
         yield GaugeMetricFamily(
+            "wenzhen_checkpoint_age_seconds",
+            "How long ago the meters were written down: what a crash would lose",
+            calls.checkpoint_age_ms() / 1000,
+        )
+        yield GaugeMetricFamily(
             "wenzhen_loop_lag_seconds",
             "How late the loop woke the ticker, worst of the last minute",
             calls.worst_lag_ms() / 1000,

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from media.port import MediaPort
 from server.accounts import Accounts
+from server.auditor import Auditor
 from server.calls import Calls
 from server.security import Throttle
 from server.settings import Settings
@@ -23,10 +24,13 @@ class Services:
     base_url: str
     storage: Storage
     accounts: Accounts
+    auditor: Auditor
     media: MediaPort
     calls: Calls
     site: Site
     sign_in_throttle: Throttle = field(default_factory=lambda: Throttle(burst=10, per_s=0.2))
+    address_throttle: Throttle = field(default_factory=lambda: Throttle(burst=30, per_s=0.2))
+    name_throttle: Throttle = field(default_factory=lambda: Throttle(burst=100, per_s=1))
     key_throttle: Throttle = field(default_factory=lambda: Throttle(burst=400, per_s=100))
 
 

@@ -16,6 +16,7 @@ from metering.tariff import parse_tariff
 from metering.terms import FAULTS, EndCause, Mode, Party
 from server.call import Call
 from server.clock import monotonic_ms, wall_ms
+from server.errors import MeterElsewhere
 from signaling.case import Case
 from signaling.events import Settle
 from signaling.messages import ChargeLine, Summary
@@ -35,8 +36,14 @@ async def settle(
 
     ``case`` is as before the ending transition, ``consult`` as after it. Called again for the
     same consult it finds the record that is there. Returns the final summary.
+
+    Raises:
+        MeterElsewhere: another process holds the meter; nothing may be settled here.
+        StaleEpoch: another process has taken the meter over.
     """
     now_ms = monotonic_ms()
+    if call is None and await checkpoints.load(conn, consult.id) is not None:
+        raise MeterElsewhere(consult.id)
     meter = call.meter if call else None
     if meter is None:
         opened = Opened(now_ms, wall_ms(), consult.physician_id or "none", Mode(consult.mode))

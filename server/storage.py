@@ -9,7 +9,8 @@ never older than what it writes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +24,7 @@ from server.errors import StorageUnavailable
 from server.sqlite import connect
 
 READERS = 4
+CLOSE_TIMEOUT_S = 5
 
 
 class Storage:
@@ -35,6 +37,9 @@ class Storage:
     def __init__(self, writer: AsyncEngine, reader: AsyncEngine) -> None:
         self._writer, self._reader = writer, reader
         self._one_writer = asyncio.Lock() if self.dialect == "sqlite" else None
+        self._under_way = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     @property
     def dialect(self) -> str:
@@ -82,21 +87,37 @@ class Storage:
         On SQLite a cancellation in the middle of a statement is raised once the caller awaits
         something else, which may be after the commit (:mod:`server.sqlite`).
         """
-        if self._one_writer is None:
-            async with self._writer.begin() as connection:
+        with self._counted():
+            if self._one_writer is None:
+                async with self._writer.begin() as connection:
+                    yield connection
+                return
+            async with self._one_writer, self._writer.begin() as connection:
                 yield connection
-            return
-        async with self._one_writer, self._writer.begin() as connection:
-            yield connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """One read transaction: sees a single state of the database throughout."""
-        async with self._reader.connect() as connection:
-            yield connection
+        with self._counted():
+            async with self._reader.connect() as connection:
+                yield connection
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._under_way += 1
+        self._quiet.clear()
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._quiet.set()
 
     async def close(self) -> None:
-        """End all connections; transactions under way are rolled back."""
+        """End all connections, once the transactions under way have ended, or 5 s later."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._quiet.wait()
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()

@@ -69,7 +69,7 @@ async def authorized(request: web.Request, scope: str) -> ApiKey:
     if wait_s:
         raise Problem(429, "too_many", "too many requests", Retry_After=str(int(wait_s) + 1))
     if scope not in found.scopes:
-        await services.accounts.audit(f"key:{found.id}", "scope_refused", None, scope)
+        services.auditor.note(f"key:{found.id}", "scope_refused", None, scope)
         raise Problem(
             403,
             "scope_missing",

@@ -66,6 +66,7 @@ class Clinic:
 
     async def audited(self, action: str) -> list[Any]:
         """The rows of the audit log with this action."""
+        await self.services.auditor.flush()
         query = select(tables.audit).where(tables.audit.c.action == action)
         async with self.services.storage.read() as conn:
             return list(await conn.execute(query))

@@ -87,6 +87,23 @@ async def test_cancelled_at_any_moment_no_transaction_keeps_its_lock(
         await asyncio.gather(*(work(c) for c in (storage.write, storage.read) * 4))
 
 
+async def test_closing_waits_for_who_still_reads(storage: Storage) -> None:
+    """A connection that is taken while the others close would stay open for ever."""
+    reading = asyncio.Event()
+
+    async def read() -> None:
+        async with storage.read() as conn:
+            reading.set()
+            for _ in range(5):
+                await conn.execute(text("SELECT 1"))
+
+    task = asyncio.create_task(read())
+    await reading.wait()
+    await storage.close()
+    assert task.done()
+    assert task.exception() is None
+
+
 async def test_a_timeout_in_the_middle_of_a_statement_is_still_a_timeout(tmp_path: Path) -> None:
     """The cancellation is put off, and comes as what it was."""
     storage = await Storage.open(f"sqlite:///{tmp_path / 'w.sqlite3'}")
