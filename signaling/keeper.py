@@ -97,6 +97,9 @@ class Keeper:
         self._failures = 0
         self._retry_at_ms: int | None = None
         self._lost: Case | None = None
+        """What we believed when a commit's fate became unknown: effects may be due."""
+        self._untold: Case | None = None
+        """What the pages were last told, when they missed what came after it."""
 
     def submit(self, fact: Fact) -> None:
         """Note a fact; a newer one about the same thing replaces it. Never blocks."""
@@ -122,6 +125,8 @@ class Keeper:
             try:
                 if (fact := self._next_fact()) is not None:
                     await self._take_note(*fact)
+                elif self._behind and self._retry_at_ms is None:
+                    await self._catch_up()
                 elif self._asks:
                     await self._serve(self._asks.popleft())
                 else:
@@ -134,7 +139,7 @@ class Keeper:
     # --- what comes next -----------------------------------------------------------------------
 
     def _may_rest(self) -> bool:
-        if self._facts or self._asks or self._retry_at_ms is not None:
+        if self._facts or self._asks or self._retry_at_ms is not None or self._behind:
             return False
         core = self.case.core if self.case else None
         return core is None or not (core.live or (core.state == "created" and core.patient_here))
@@ -174,7 +179,7 @@ class Keeper:
 
     def _forget(self) -> None:
         """The database holds something else than we believe (a commit whose answer was lost)."""
-        self.case, self._lost = None, self.case
+        self.case, self._lost = None, self._lost or self.case
 
     # --- facts ---------------------------------------------------------------------------------
 
@@ -325,24 +330,61 @@ class Keeper:
 
     async def _loaded(self) -> Case:
         if self.case is None:
-            async with self._storage(), self._around.database.read() as conn:
-                case = await store.load(conn, self.consult_id, self._around.clock)
-            if case is None:
-                raise UnknownConsult(self.consult_id)
-            self.case, lost = case, self._lost
-            self._around.moved(case)
-            if lost is not None:
-                await self._catch_up(lost, case)
-        return self.case
+            await self._believe()
+        return self._here()
 
-    async def _catch_up(self, lost: Case, case: Case) -> None:
-        """Make good what a transition that we thought had failed should have caused."""
+    async def _believe(self) -> None:
+        """What the database holds is so; make good what a lost commit should have caused."""
         async with self._storage(), self._around.database.read() as conn:
-            missed = await store.events(conn, self.consult_id, lost.core.version)
-        self._lost = None
-        self._perform(standing_effects(case.core))
+            case = await store.load(conn, self.consult_id, self._around.clock)
+        if case is None:
+            raise UnknownConsult(self.consult_id)
+        lost = self._lost
+        if lost is not None and _moment(lost) == _moment(case):
+            self.case, self._lost = lost, None  # it failed indeed
+            return
+        self.case = case
+        self._around.moved(case)
+        if lost is not None:
+            self._perform(standing_effects(case.core))
+            self._lost, self._untold = None, self._untold or lost
+            await self._tell_missed()
+
+    async def _tell_missed(self) -> None:
+        """Show the pages what they missed; when it cannot be read, another time."""
+        told, case, watcher = self._untold, self._here(), self._around.watcher
+        assert told is not None
+        try:
+            async with self._storage(), self._around.database.read() as conn:
+                missed = await store.events(conn, self.consult_id, told.core.version)
+        except StorageTrouble:
+            return
+        self._untold = None
         for entry in missed[-1:]:
-            self._around.watcher.changed(lost, case, entry)
+            watcher.changed(told, case, entry)
+        freed = told.core.busy_physician_id
+        if freed is not None and freed != case.core.busy_physician_id:
+            watcher.released(freed, self.consult_id)
+
+    @property
+    def _behind(self) -> bool:
+        return self._lost is not None or self._untold is not None
+
+    async def _catch_up(self) -> None:
+        """Find out what became of a commit, and tell what it changed."""
+        try:
+            if self._lost is not None or self.case is None:
+                await self._believe()
+            if self._untold is not None:
+                await self._tell_missed()
+        except UnknownConsult:
+            self._lost = self._untold = None
+        except StorageTrouble:
+            pass
+        if self._behind:
+            self._back_off()
+        else:
+            self._failures = 0
 
     async def _first_answer(self, ask: Ask) -> m.Answer | None:
         if isinstance(ask.command, m.PatientOffer | m.PhysicianOffer):
@@ -386,7 +428,10 @@ class Keeper:
             if isinstance(event, ev.Taken):
                 raise PhysicianBusy(event.physician_id, "") from error
             raise StorageTrouble from error
-        self.case = after
+        except StorageTrouble:
+            self._lost = self._lost or before  # it may be committed all the same
+            raise
+        self.case, self._lost = after, None
         around.moved(after)
         self._perform(effects)
         around.watcher.changed(before, after, entry)
@@ -425,6 +470,10 @@ class Keeper:
         except (SQLAlchemyError, OSError) as error:
             log.warning("storage_trouble", error=type(error).__name__)
             raise StorageTrouble from error
+
+
+def _moment(case: Case) -> tuple[int, int]:
+    return case.marks.epoch, case.core.version
 
 
 def _about(fact: Fact) -> Hashable:

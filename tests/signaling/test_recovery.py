@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from server.storage import Storage
 from signaling import events as ev
+from signaling import messages as m
 from signaling import store
+from signaling.asks import Ask, Look
 from signaling.model import Timers
-from tests.signaling.world import JOIN, WU, World, until, world_on
+from tests.signaling.world import JOIN, LIN, WU, World, until, world_on
 
 QUICK = Timers(
     answer_ms=80,
@@ -211,6 +217,92 @@ async def test_a_commit_whose_answer_was_lost_is_caught_up_with(storage: Storage
         await until(performed)
         assert world.calls.performed == [ev.Settle("physician_finish", "physician")]
         assert await world.records() == ["c_00000001"]
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [[], [False], [True, False], [False, True, False], [False, False, True, False, False]],
+    ids=str,
+)
+async def test_what_a_lost_commit_asks_for_is_done_however_the_reads_fail(
+    world: World, reads: list[bool]
+) -> None:
+    """A hold that is stored and not performed would be heard and billed."""
+    patient, console = await world.in_call()
+    world.calls.performed.clear()
+    keeper = world.site.desk._keepers["c_00000001"]
+    world.disk.lost_answers = 1
+    world.disk.reads = [True, *reads]  # the first looks for an earlier answer
+    held = await console.ask("hold", consult_id="c_00000001")
+    assert held["error"]["code"] == "storage_unavailable"
+    for page in (patient, console):
+        assert (await page.state("held"))["pause"] == "held"
+    assert world.calls.performed == [ev.Engage("p_lin", "video"), ev.HoldMedia()]
+    assert world.site.desk._keepers["c_00000001"] is keeper
+    assert (await console.ask("resume", consult_id="c_00000001"))["ok"]
+    assert world.calls.performed[2:] == [ev.ResumeMedia()]
+
+
+async def test_what_was_lost_is_not_forgotten_when_the_next_commit_is_lost_too(
+    world: World,
+) -> None:
+    patient, console = await world.in_call()
+    world.calls.performed.clear()
+    world.disk.lost_answers = 2
+    world.disk.reads = [True, False, True]
+    assert not (await console.ask("hold", consult_id="c_00000001"))["ok"]
+    world.site.desk.submit("c_00000001", ev.MediaStopped("patient", 1))
+    await patient.state("held")
+    await console.state("held")
+    assert ev.HoldMedia() in world.calls.performed
+
+    async def noted() -> bool:
+        return not (await world.case()).core.patient_media
+
+    await until(noted)
+
+
+async def test_an_end_whose_answer_was_lost_frees_the_physician(world: World) -> None:
+    patient, console = await world.in_call()
+    world.calls.performed.clear()
+    world.disk.lost_answers = 1
+    assert not (await console.ask("finish", "finish-once", consult_id="c_00000001"))["ok"]
+    await patient.state("ended")
+    await console.next("released")
+    assert world.calls.performed == [ev.Settle("physician_finish", "physician")]
+    assert (await console.ask("finish", "finish-once", consult_id="c_00000001"))["ok"]
+    assert await world.records() == ["c_00000001"]
+
+
+async def test_a_commit_that_failed_indeed_changes_nothing(world: World) -> None:
+    _, console = await world.in_call()
+    world.calls.performed.clear()
+    keeper = world.site.desk._keepers["c_00000001"]
+    before, world.disk.away = keeper.case, True
+    assert not (await console.ask("hold", consult_id="c_00000001"))["ok"]
+    world.disk.away = False
+    assert (await console.ask("set_mode", mode="voice", consult_id="c_00000001"))["ok"]
+    assert world.calls.performed == [ev.SwitchMode("voice")]
+    assert before is not None
+    assert (await world.case()).core.version == before.core.version + 1
+
+
+async def test_who_was_closed_touches_the_database_no_more(world: World) -> None:
+    """Rooms are closed after the desk, and report that their media stopped."""
+    await world.in_call()
+    desk = world.site.desk
+    await world.site.close()
+    world.disk.reads = [True]
+    answers: list[m.Answer] = []
+    desk.submit("c_00000001", ev.MediaStopped("patient", 1))
+    command = m.Hold(kind="hold", id="command-0001", consult_id="c_00000001")
+    desk.ask("c_00000001", Ask(command, LIN, answers.append))
+    desk.look("c_00000001", Look(0, lambda _case, _events: None))
+    await asyncio.sleep(0)
+    assert [answer.error and answer.error.code for answer in answers] == ["server_stopping"]
+    assert list(desk.cases()) == []
+    assert [task for task in asyncio.all_tasks() if "c_00000001" in task.get_name()] == []
+    assert world.disk.reads == [True]
 
 
 async def test_an_unknown_token_and_event_history(either_world: World) -> None:

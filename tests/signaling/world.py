@@ -62,6 +62,10 @@ class Disk:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.away = False
+        self.lost_answers = 0
+        """So many commits succeed, and their answers do not come."""
+        self.reads: list[bool] = []
+        """Whether each of the next reads succeeds."""
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -69,16 +73,25 @@ class Disk:
         async with self.storage.write() as conn:
             yield conn
             self._check()
+        if self.lost_answers > 0:
+            self.lost_answers -= 1
+            raise _gone()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         self._check()
+        if self.reads and not self.reads.pop(0):
+            raise _gone()
         async with self.storage.read() as conn:
             yield conn
 
     def _check(self) -> None:
         if self.away:
-            raise OperationalError("no statement", {}, OSError("the disk is away"))
+            raise _gone()
+
+
+def _gone() -> OperationalError:
+    return OperationalError("no statement", {}, OSError("the disk is away"))
 
 
 class SmallCalls:
@@ -93,7 +106,7 @@ class SmallCalls:
         if sdp == "bad":
             raise OfferRefused("sdp_refused", "this offer cannot be used")
         if sdp == "no disk":
-            raise OperationalError("no statement", {}, OSError("the disk is away"))
+            raise _gone()
         self.offers.append((consult.id, party, connection_id))
         return f"answer {len(self.offers)} to {sdp}"
 
