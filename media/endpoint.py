@@ -123,6 +123,11 @@ class Endpoint:
         return self._srtp is not None and not self._is_over
 
     @property
+    def is_over(self) -> bool:
+        """Whether it neither sends nor takes anything any more."""
+        return self._is_over
+
+    @property
     def local_ufrags(self) -> tuple[str, ...]:
         """By these the port finds the endpoint. Read again after `negotiate` and `receive_stun`."""
         return self._ice.local_ufrags

@@ -149,16 +149,22 @@ class MediaPort:
         """Forget the endpoint and its addresses."""
         for ufrag in self._ufrags.pop(endpoint, ()):
             self._by_ufrag.pop(ufrag, None)
-        self.forget(addresses)
+        self.forget(endpoint, addresses)
 
-    def forget(self, addresses: Sequence[Address]) -> None:
-        """Take nothing from these addresses any more; TCP connections are closed."""
+    def forget(self, endpoint: Endpoint, addresses: Sequence[Address]) -> None:
+        """Take nothing for the endpoint from these addresses any more; TCP ones are closed.
+
+        An address that belongs to another endpoint by now stays.
+        """
         for address in addresses:
             if address[0] == "udp":
-                self._udp_paths.pop(address[1:], None)
+                path = self._udp_paths.get(address[1:])
+                if path is not None and path.endpoint is endpoint:
+                    del self._udp_paths[address[1:]]
             else:
-                connection = self._tcp_paths.pop(address, None)
-                if connection is not None:
+                connection = self._tcp_paths.get(address)
+                if connection is not None and connection.endpoint is endpoint:
+                    del self._tcp_paths[address]
                     connection.close()
 
     # Datagrams ----------------------------------------------------------------------------------
@@ -248,20 +254,21 @@ class MediaPort:
         if endpoint is None:
             self.counters.drop("stun")
             return
+        holder = path.endpoint
+        if holder is not None and holder is not endpoint and not holder.is_over:
+            self.counters.drop("address_taken")  # its source is forged: another call lives there
+            return
         result = endpoint.receive_stun(data, path, path.address, now_ms)
         if result.validated is None:
             self.counters.drop("stun")
             return
-        if path.endpoint is not endpoint:
-            if path.endpoint is not None:
-                path.endpoint.lose_path(path.address)
-            path.endpoint = endpoint
+        path.endpoint = endpoint
         if isinstance(path, UdpPath):
             self._udp_paths[path.address[1:]] = path
         else:
             self._tcp_paths[path.address] = path
         if result.forget:
-            self.forget(result.forget)
+            self.forget(endpoint, result.forget)
         if len(self._ufrags.get(endpoint, ())) > 1:
             self.route(endpoint)  # a restart may have ended the life of the older ufrag
 

@@ -67,8 +67,8 @@ class Switchboard(Protocol):
     def unroute(self, endpoint: Endpoint, addresses: tuple[Address, ...]) -> None:
         """Forget the endpoint and its addresses."""
 
-    def forget(self, addresses: tuple[Address, ...]) -> None:
-        """Nothing from these addresses is for anybody any more."""
+    def forget(self, endpoint: Endpoint, addresses: tuple[Address, ...]) -> None:
+        """Nothing from these addresses is for the endpoint any more."""
 
 
 class Participant:
@@ -176,8 +176,9 @@ class Room:
                 if at_ms is not None:
                     stopped = True
                     self._tell_stopped(participant, kind, at_ms)
-            if participant.endpoint is not None:
-                self._switchboard.forget(participant.endpoint.tick(now_ms))
+            endpoint = participant.endpoint
+            if endpoint is not None:
+                self._switchboard.forget(endpoint, endpoint.tick(now_ms))
         if stopped:
             self._connect_tracks()
 

@@ -8,6 +8,7 @@ import struct
 from collections.abc import AsyncIterator
 
 import pytest
+from aioice import stun
 
 from media import MediaPort, MediaSettings, PortUnavailable, Room
 from media.tcp import STRANGER_TIMEOUT_MS
@@ -99,6 +100,54 @@ async def test_a_foreign_hello_before_dtls_changes_nothing(
     await dropped(port, "stranger", 1)
     assert await patient.handshake() == "connected"
     await patient.close()
+
+
+async def test_a_forged_check_takes_no_address_from_another_call(
+    port: MediaPort, room: Room, listener: Listener, pair: tuple[Peer, Peer]
+) -> None:
+    """A participant of any call can sign a check and send it with a foreign source address."""
+    patient, physician = pair
+    await talk(pair, room, listener)
+    forger, elsewhere = Peer("forger"), port.room("consult-2", Listener())
+    await forger.signal(elsewhere)
+    patient.write(forger.check())  # as if it came from there
+    await dropped(port, "address_taken", 1)
+    await elsewhere.close()
+    await patient.send("audio", b"there" * 4)
+    (packet,) = await physician.until(lambda: physician.rtp)
+    assert packet.endswith(b"there" * 4)
+    await physician.send("audio", b"back" * 4)
+    (packet,) = await patient.until(lambda: patient.rtp)
+    assert packet.endswith(b"back" * 4)
+    assert port.counters.dropped == {"address_taken": 1}
+
+
+async def test_an_address_may_be_used_again_when_its_call_is_over(
+    port: MediaPort, room: Room
+) -> None:
+    """A translator of addresses gives a new call the port of one that has ended."""
+    first, second = Peer("patient"), Peer("patient")
+    await first.join(room, port.port)
+    await room.leave("patient")
+    second.connection_id = "patient-2"
+    await second.signal(room)
+    first.write(second.check())
+    assert (await first.next_answer()).message_class == stun.Class.RESPONSE
+    await first.close()
+
+
+async def test_an_endpoint_forgets_its_own_addresses_only(
+    port: MediaPort, room: Room, listener: Listener, pair: tuple[Peer, Peer]
+) -> None:
+    patient, physician = pair
+    await talk(pair, room, listener)
+    endpoint = room._participants["physician"].endpoint
+    assert endpoint is not None
+    port.forget(endpoint, tuple(("udp", *address) for address in port._udp_paths))
+    await physician.send("audio")
+    await dropped(port, "stranger", 1)
+    await patient.send("audio", b"there" * 4)
+    await physician.until(lambda: physician.rtp)
 
 
 async def test_garbage_from_a_validated_address_ends_nothing(
