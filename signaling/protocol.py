@@ -33,7 +33,8 @@ so do more than 20 frames a second beyond a burst of 60 (`flooding`).
   succeed later.
 - The newest page wins: another page (by its `page` name) for the same consult or physician gets
   the goodbye `moved`.
-- A refused connection has the code as `message`, and as `code` in its `data`.
+- A refused connection has the code as `message`, and as `code` in its `data`. After three
+  refusals the WebSocket is closed.
 
 Units are in the names: `_ms` milliseconds, `_s` seconds, `_fen` 1/100 of the currency, `_at`
 RFC 3339 UTC. docs/lifecycle.md says what the commands do.

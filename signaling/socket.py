@@ -30,6 +30,7 @@ PING_S = 10
 SILENT_S = 10
 COMMANDS_PER_S = 20
 BURST = 60
+MAX_REFUSALS = 3
 EVENT = "command"
 Fault = Literal["malformed", "flooding"]
 
@@ -79,6 +80,9 @@ def _no_constant(text: str) -> Any:
     raise ValueError(text)
 
 
+_CONNECT = str(sio_packet.CONNECT)
+
+
 class StrictPacket(sio_packet.Packet):  # type: ignore[misc]  # the library has no types
     """A socket.io packet of the kinds that pages send, and no other."""
 
@@ -126,6 +130,7 @@ class StrictWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
 class _Bucket:
     tokens: float
     at_ms: int
+    refusals: int = 0
 
     def take(self, now_ms: int) -> bool:
         grown = self.tokens + (now_ms - self.at_ms) * COMMANDS_PER_S / 1000
@@ -222,11 +227,16 @@ class SocketServer:
 
     async def _close_if_silent(self, eio_sid: str) -> None:
         await asyncio.sleep(self._silent_s)
-        manager = self.sio.manager
-        if not any(
-            manager.sid_from_eio_sid(eio_sid, namespace) for namespace in manager.get_namespaces()
-        ):
+        if not self._namespaces(eio_sid):
             await self.disconnect(eio_sid)
+
+    def _namespaces(self, eio_sid: str) -> int:
+        """How many namespaces have let this connection in."""
+        manager = self.sio.manager
+        return sum(
+            manager.sid_from_eio_sid(eio_sid, namespace) is not None
+            for namespace in manager.get_namespaces()
+        )
 
     async def _on_message(self, eio_sid: str, data: str) -> None:
         bucket = self._buckets.get(eio_sid)
@@ -235,11 +245,17 @@ class SocketServer:
         if not bucket.take(self._clock.now_ms()):
             self._fault(eio_sid, "flooding")
             return
+        connects = data.startswith(_CONNECT)
+        before = self._namespaces(eio_sid) if connects else 0
         try:
             await self._read(eio_sid, data)
+            if connects and self._namespaces(eio_sid) <= before:
+                bucket.refusals += 1
         except (ValueError, TypeError, AttributeError, RecursionError):
             # what the library's parser does with packets that are none
             self._fault(eio_sid, "malformed")
+        if bucket.refusals >= MAX_REFUSALS:
+            self._fault(eio_sid, "flooding")
 
     def _fault(self, eio_sid: str, fault: Fault) -> None:
         if self._buckets.pop(eio_sid, None) is None:

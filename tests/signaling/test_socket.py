@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from socketio import packet as sio_packet
 
 from signaling.messages import MAX_MESSAGE_BYTES
-from signaling.socket import BURST, MAX_DEPTH, SocketServer, StrictJson, StrictPacket
+from signaling.socket import BURST, MAX_DEPTH, MAX_REFUSALS, SocketServer, StrictJson, StrictPacket
 from tests.signaling.world import WallAndMonotonic, World
 
 PATH = "/socket.io/?EIO=4&transport=websocket"
@@ -163,6 +163,34 @@ async def test_who_floods_before_connecting_is_closed(world: World) -> None:
         for _ in range(BURST * 2):
             await ws.send_str("40/nowhere,")
         await until_closed(ws)
+
+
+@pytest.mark.parametrize("namespace", ["/patient", "/console", "/nowhere"])
+async def test_a_connection_is_refused_three_times_and_closed(
+    world: World, namespace: str
+) -> None:
+    """What a stranger costs, a read and a line in the audit log, is bounded by connections."""
+    async with raw(world) as ws:
+        for number in range(10):
+            auth = {"token": f"a-token-that-nobody-has-{number}", "page": "page-0001"}
+            await ws.send_str(f"40{namespace}," + json.dumps(auth))
+        texts = await until_closed(ws)
+    assert sum(text.startswith(f"44{namespace}") for text in texts) == MAX_REFUSALS == 3
+    assert len(world.audited) == (3 if namespace == "/patient" else 0)
+
+
+async def test_a_page_that_is_let_in_at_last_is_not_closed(world: World) -> None:
+    """The page of a server that is short of its database tries again on the same connection."""
+    await world.order()
+    async with raw(world) as ws:
+        world.disk.away = True
+        for _ in range(MAX_REFUSALS - 1):
+            await ws.send_str(CONNECT)
+            assert "storage_unavailable" in await ws.receive_str()
+        world.disk.away = False
+        await ws.send_str(CONNECT)
+        while "hello" not in await ws.receive_str():
+            pass
 
 
 async def test_who_connects_and_says_nothing_is_closed() -> None:
