@@ -26,6 +26,10 @@ MAX_LOOKUPS: Final = 1_024
 """Sequence numbers of NACKs taken from a participant between two ticks (100 ms)."""
 
 
+def _ignore(_: object) -> None:
+    """What a closed connection has to say."""
+
+
 class Inbound:
     """The receiving side of one endpoint.
 
@@ -93,6 +97,9 @@ class Inbound:
                 if track is None or not track.fits(section):
                     track = IncomingTrack(section, codec, flows[section.kind], self)
                 tracks[section.mid] = track
+        for track in self.tracks.values():
+            if track not in tracks.values():
+                track.close()
         self.tracks = tracks
         self._sources = {s: x for s, x in self._sources.items() if x.track in tracks.values()}
         for section in offer.sections:
@@ -261,6 +268,16 @@ class Inbound:
         senders = {s.track.sender for s in active if s.track is not None and s.kind == "video"}
         for sender in senders:
             sender.limit(self._participant_id, bitrate_bps // len(senders), now_ms)
+
+    def close(self) -> None:
+        """Take nothing more, and let go of all that refers back to this or to the endpoint."""
+        self.srtp = None
+        for track in self.tracks.values():
+            track.close()
+        self.tracks = {}
+        self.subscriptions = {}
+        self._sources = {}
+        self._send_rtcp = self._flow_began = _ignore
 
     # What receivers ask of this participant -----------------------------------------------------
 

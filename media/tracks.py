@@ -86,6 +86,11 @@ class IncomingTrack:
         """Whether a later offer's m-line describes the same track."""
         return (section.codec, section.extensions) == (self.codec, self.extensions)
 
+    def close(self) -> None:
+        """Forget who carries it and who gets it; no packet of it comes any more."""
+        self.current = None
+        self.outputs = ()
+
     def switch(self, source: Source) -> None:
         """Take media from another SSRC: receivers see the same stream go on."""
         self.current = source

@@ -1,19 +1,27 @@
 """Rooms with real participants: real UDP and TCP, real STUN, real DTLS-SRTP."""
 
 import asyncio
+import gc
 import struct
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
 from media import ConnectionReplaced, MediaPort, OfferRejected, Room, RoomClosed, rtcp
+from media.dtls import DtlsTransport
+from media.endpoint import Endpoint
 from media.flow import FLOW_TIMEOUT_MS
-from media.inbound import MAX_LOOKUPS
+from media.forwarder import Forwarder
+from media.inbound import MAX_LOOKUPS, Inbound
 from media.rtp import extension_value
+from media.tracks import IncomingTrack, Source, Subscription
 from tests.media.peers import (
     ABS_SEND_TIME_ID,
     DELTA_FRAME,
     KEYFRAME,
     MID_ID,
+    TIMEOUT_S,
     Listener,
     Peer,
 )
@@ -407,6 +415,60 @@ async def test_a_new_connection_replaces_the_older_one(
     with pytest.raises(ConnectionReplaced):
         await patient.signal(room)
     await again.close()
+
+
+def media_objects() -> Counter[str]:
+    """What is in memory of connections, reachable or not."""
+    kinds = (Endpoint, Inbound, IncomingTrack, Source, Subscription, Forwarder, DtlsTransport)
+    return Counter(type(found).__name__ for found in gc.get_objects() if type(found) in kinds)
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """As the server runs: what reference counting does not free stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
+@pytest.mark.parametrize("ending", ["leave", "replaced", "closed_by_peer", "room_closed"])
+@pytest.mark.parametrize("tcp", [False, True])
+async def test_an_ended_connection_leaves_nothing_in_memory(
+    port: MediaPort, listener: Listener, ending: str, tcp: bool
+) -> None:
+    """Histories are megabytes, and a full collection stops the packets of all calls."""
+    room = port.room("consult-1", listener)
+    patient, physician = Peer("patient"), Peer("physician", variant=3)
+    await physician.join(room, port.port)
+    await physician.send("audio")
+    await listener.wait("flow_started", "physician", "audio")
+    before = media_objects()
+    await patient.join(room, port.port, tcp=tcp)
+    await hear_each_other((patient, physician), listener)
+    room.deliver("video")
+    await patient.send("video", KEYFRAME)
+    await physician.send("video", KEYFRAME)
+    await patient.until(lambda: patient.rtp)
+    assert media_objects() - before
+    if ending == "leave":
+        await room.leave("patient")
+    elif ending == "replaced":
+        patient.connection_id = "patient-2"
+        await patient.signal(room)
+        await room.leave("patient")
+    elif ending == "closed_by_peer":
+        await patient.close()
+        await listener.wait("failed", "patient")
+    else:
+        await room.close()
+    if tcp:
+        async with asyncio.timeout(TIMEOUT_S):
+            await patient.tcp.lost.wait()
+    assert media_objects() - before == Counter()
+    await patient.close()
+    await physician.close()
 
 
 async def test_calls_work_over_tcp(port: MediaPort, room: Room, listener: Listener) -> None:
