@@ -240,23 +240,33 @@ class Calls:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             self._lags_ms.append(max(0, round((time.monotonic() - due) * 1000)))
             due = max(due, time.monotonic() - TICK_S)
-            now_ms = monotonic_ms()
-            for call in list(self._calls.values()):
-                try:
-                    call.observe(now_ms)
-                    if call.engaged:
-                        self._show(call)
-                except Exception:  # one call's fault stops no other call's meter
-                    log.exception("call_failed", what="tick", consult_id=call.consult_id)
+            self._observe_all(show=True)
+
+    def _observe_all(self, *, show: bool) -> None:
+        """Bring every meter up to now. One call's fault stops no other call's meter."""
+        now_ms = monotonic_ms()
+        for call in list(self._calls.values()):
+            try:
+                call.observe(now_ms)
+                if show and call.engaged:
+                    self._show(call)
+            except Exception:
+                log.exception("call_failed", what="tick", consult_id=call.consult_id)
 
     async def run_checkpoints(self) -> None:
         """Write every changed meter down once a second. Runs until cancelled."""
-        while True:
-            await asyncio.sleep(TICK_S)
+        due = time.monotonic()
+        while True:  # the writing itself counts: a second is the most that a crash may lose
+            due = max(due + TICK_S, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
             await self.checkpoint()
 
     async def checkpoint(self) -> None:
-        """Write down every meter that changed since the last time, in one transaction."""
+        """Write down every meter that changed since the last time, in one transaction.
+
+        As of now, not of the last tick: a crash would else lose the time since that too.
+        """
+        self._observe_all(show=False)
         changed = [
             (call, call.meter)
             for call in self._calls.values()
