@@ -118,6 +118,7 @@ class Subscription:
         "_codec",
         "_extensions",
         "_position",
+        "_source",
         "active",
         "forwarder",
         "kind",
@@ -158,6 +159,7 @@ class Subscription:
         self._extensions: Mapping[str, int] = section.extensions
         self._cname = cname
         self._position = position
+        self._source: Source | None = None  # whose packets the forwarder continues
         self._budget = RESEND_BUDGET
 
     def fits(self, section: Section) -> bool:
@@ -181,7 +183,7 @@ class Subscription:
         resumed = active and not self.active
         self.track = track
         self.active = active and track is not None
-        if changed:
+        if changed or (resumed and track is not None and track.current is not self._source):
             self.restart()
         elif resumed:
             self.forwarder.start()
@@ -191,6 +193,7 @@ class Subscription:
     def restart(self) -> None:
         """Begin anew with the track, whose SSRC or sender has changed."""
         track = self.track
+        self._source = None if track is None else track.current
         if track is not None:
             self.forwarder.attach(
                 ExtensionMap(track.extensions, self._extensions, track.mid, self.mid)

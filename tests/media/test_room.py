@@ -417,6 +417,26 @@ async def test_a_new_connection_replaces_the_older_one(
     await again.close()
 
 
+async def test_a_source_that_changes_in_a_hold_goes_on_in_time(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    """Timestamps of sources begin anywhere: a jump of hours would silence the receiver."""
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("voice")
+    await patient.send("audio", timestamp=0)
+    await physician.until(lambda: physician.rtp)
+    room.deliver(None)
+    patient.audio_ssrc += 100
+    await patient.send("audio", timestamp=2**31)
+    await patient.bind()  # answered after what was sent before
+    room.deliver("voice")
+    await patient.send("audio", timestamp=2**31 + 960)
+    first, second = await physician.until(lambda: physician.rtp[1:] and physician.rtp)
+    stamps = [int.from_bytes(p[4:8], "big") for p in (first, second)]
+    assert 0 < (stamps[1] - stamps[0] & 0xFFFFFFFF) < 48_000 * TIMEOUT_S
+
+
 def media_objects() -> Counter[str]:
     """What is in memory of connections, reachable or not."""
     kinds = (Endpoint, Inbound, IncomingTrack, Source, Subscription, Forwarder, DtlsTransport)
