@@ -17,6 +17,8 @@ from signaling.ports import Identities
 
 log = structlog.get_logger()
 
+CHECK_SESSIONS_S = 60
+
 
 class ConsoleNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # the library has no types
     """Handlers validate, line up, and return: none waits for a consult."""
@@ -42,6 +44,23 @@ class ConsoleNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # the li
         if physician is None:
             raise refuse(NotSignedIn())
         self._pages.console_came(sid, physician, page)
+
+    async def check_sessions(self, every_s: float) -> None:
+        """Close the consoles whose session is over by now. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(every_s)
+            for page in self._pages.consoles():
+                environ = self.server.get_environ(page.sid, self.namespace)
+                if environ is None:
+                    continue  # it is gone
+                try:
+                    async with asyncio.timeout(IDENTITY_TIMEOUT_S):
+                        physician = await self._identities.physician(environ)
+                except Exception as error:  # who cannot be looked up now stays, and is asked again
+                    log.warning("identity_unknown", error=type(error).__name__)
+                    continue
+                if physician is None:
+                    page.close("signed_out")
 
     async def on_disconnect(self, sid: str, _reason: str) -> None:
         """The page is gone."""

@@ -72,9 +72,13 @@ class Pages:
             page.send(m.ReconnectMedia(consult_id=consult_id))
 
     def signed_out(self, physician_id: str) -> None:
-        """Close the console of a physician whose session is over."""
+        """Close the console of a physician whose session is over; it may do nothing from now on."""
         if physician_id in self._consoles:
             self._consoles[physician_id].page.close("signed_out")
+
+    def consoles(self) -> list[Page]:
+        """The pages of all physicians who are connected now."""
+        return [seat.page for seat in self._consoles.values()]
 
     async def stop(self) -> None:
         """Say to every page that the server is being stopped, and close it."""
@@ -180,15 +184,15 @@ class Pages:
     # --- what pages say ------------------------------------------------------------------------
 
     def patient_says(self, sid: str, command: m.PatientCommand) -> None:
-        """A command of a patient's page."""
+        """A command of a patient's page; a closed page is not heard any more."""
         seat = self._by_sid.get(sid)
-        if isinstance(seat, PatientSeat):
+        if isinstance(seat, PatientSeat) and not seat.page.closed:
             self._desk.ask(seat.consult_id, Ask(command, None, seat.page.send))
 
     def console_says(self, sid: str, command: m.ConsoleCommand) -> None:
-        """A command of a console."""
+        """A command of a console; a closed page is not heard any more."""
         seat = self._by_sid.get(sid)
-        if not isinstance(seat, ConsoleSeat):
+        if not isinstance(seat, ConsoleSeat) or seat.page.closed:
             return
         ask = Ask(command, seat.physician, seat.page.send)
         if isinstance(command, m.Take):

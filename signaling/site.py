@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from signaling.console import ConsoleNamespace
+from signaling.console import CHECK_SESSIONS_S, ConsoleNamespace
 from signaling.consult import DEFAULT_TIMERS
 from signaling.desk import Desk, DeskSetup
 from signaling.model import Timers
@@ -15,6 +15,7 @@ from signaling.pages import Pages
 from signaling.patient import PatientNamespace
 from signaling.ports import Audit, CallControl, Clock, Database, Identities
 from signaling.socket import SocketServer
+from signaling.tasks import Tasks
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class SiteSetup:
     timers: Timers = DEFAULT_TIMERS
     node: str = ""
     allowed_origins: Collection[str] = ()
+    check_sessions_s: float = CHECK_SESSIONS_S
 
 
 class Site:
@@ -49,10 +51,11 @@ class Site:
         )
         self.socket = SocketServer(setup.clock, setup.allowed_origins)
         self.pages = Pages(self.socket, self.desk, setup.calls, setup.clock)
-        for namespace in (
-            PatientNamespace(self.pages, setup.identities, setup.audit),
-            ConsoleNamespace(self.pages, setup.identities),
-        ):
+        self._consoles = ConsoleNamespace(self.pages, setup.identities)
+        self._check_sessions_s = setup.check_sessions_s
+        self._tasks = Tasks()
+        patients = PatientNamespace(self.pages, setup.identities, setup.audit)
+        for namespace in (patients, self._consoles):
             self.socket.sio.register_namespace(namespace)
 
     def attach(self, app: web.Application) -> None:
@@ -66,6 +69,7 @@ class Site:
             SQLAlchemyError: the database cannot be read.
         """
         await self.desk.start(self.pages)
+        self._tasks.start("sessions", self._consoles.check_sessions(self._check_sessions_s))
 
     async def drain(self, timeout_s: float) -> bool:
         """Begin nothing new; returns whether all running calls ended in time."""
@@ -73,6 +77,7 @@ class Site:
 
     async def close(self) -> None:
         """Say goodbye to all pages and end all tasks."""
+        await self._tasks.close()
         await self.pages.stop()
         await self.socket.close()
         await self.desk.close()

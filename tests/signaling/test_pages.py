@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from server.storage import Storage
 from signaling import events as ev
+from signaling import messages as m
 from signaling.messages import MeterTick
-from tests.signaling.world import ELSEWHERE, JOIN, LIN, WU, World
+from tests.signaling.world import ELSEWHERE, JOIN, LIN, WU, World, until, world_on
 
 
 async def test_a_link_becomes_a_call_and_a_summary(either_world: World) -> None:
@@ -315,6 +317,67 @@ async def test_a_console_whose_session_is_over_is_closed(world: World) -> None:
     world.site.pages.signed_out("p_lin")
     assert (await console.next("goodbye"))["code"] == "signed_out"
     await console.closes()
+
+
+async def test_who_is_signed_out_acts_no_more(world: World) -> None:
+    """Not even in the moment until the connection is closed."""
+    patient = await world.waiting()
+    console = await world.console()
+    await console.next("hello")
+    (seat,) = [sid for sid in world.site.pages._by_sid if sid not in patient_sids(world)]
+    world.site.pages.signed_out("p_lin")
+    take = m.Take(kind="take", id="command-0001", consult_id="c_00000001")
+    world.site.pages.console_says(seat, take)
+    await console.closes()
+    other = await world.console(WU)
+    assert (await other.ask("take"))["ok"]
+    await patient.state("offered")
+    assert (await world.case()).core.physician_id == "p_wu"
+
+
+def patient_sids(world: World) -> list[str]:
+    return [seat.page.sid for seat in world.site.pages._patients.values()]
+
+
+async def test_a_page_that_was_moved_acts_no_more(world: World) -> None:
+    token = await world.order()
+    page = await world.patient(token, "page-0001")
+    await page.next("hello")
+    (former,) = world.site.pages._by_sid
+    other = await world.patient(token, "page-0002")
+    join = m.Join(kind="join", id="command-0001", **JOIN)
+    world.site.pages.patient_says(former, join)
+    await page.closes()
+    await other.next("hello")
+    assert (await other.ask("leave"))["error"]["code"] == "invalid_transition"
+    assert (await world.case()).core.state == "created"
+
+
+async def test_a_console_ends_with_its_session(storage: Storage) -> None:
+    """A page left open over night shows no patients in the morning."""
+    async with world_on(storage, check_sessions_s=0.05) as world:
+        _, console = await world.in_call()
+        other = await world.console(WU)
+        await other.next("hello")
+        del world.doors.physicians["p_lin"]
+        assert (await console.next("goodbye"))["code"] == "signed_out"
+        await console.closes()
+        assert (await other.ask("take"))["error"]["code"] == "nobody_waits"
+        assert (await world.case()).core.state == "active"  # the physician signs in and returns
+
+
+async def test_no_console_is_closed_because_its_session_cannot_be_read(storage: Storage) -> None:
+    async with world_on(storage, check_sessions_s=0.02) as world:
+        console = await world.console()
+        await console.next("hello")
+        world.doors.broken = True
+
+        async def asked() -> bool:
+            return world.doors.failures > 2
+
+        await until(asked)
+        world.doors.broken = False
+        assert (await console.ask("take"))["error"]["code"] == "nobody_waits"
 
 
 async def test_a_stopping_server_takes_nothing_new_and_says_goodbye(world: World) -> None:

@@ -166,9 +166,7 @@ async def test_who_floods_before_connecting_is_closed(world: World) -> None:
 
 
 @pytest.mark.parametrize("namespace", ["/patient", "/console", "/nowhere"])
-async def test_a_connection_is_refused_three_times_and_closed(
-    world: World, namespace: str
-) -> None:
+async def test_a_connection_is_refused_three_times_and_closed(world: World, namespace: str) -> None:
     """What a stranger costs, a read and a line in the audit log, is bounded by connections."""
     async with raw(world) as ws:
         for number in range(10):

@@ -153,6 +153,8 @@ class Doors:
     def __init__(self, disk: Disk, clock: WallAndMonotonic) -> None:
         self._disk, self._clock = disk, clock
         self.physicians = {person.id: person for person in (LIN, WU, ELSEWHERE)}
+        self.broken = False
+        self.failures = 0
 
     async def patient(self, token: str) -> str | None:
         hashed = hashlib.sha256(token.encode()).hexdigest()
@@ -161,6 +163,9 @@ class Doors:
         return case.core.id if case else None
 
     async def physician(self, environ: Mapping[str, Any]) -> Physician | None:
+        if self.broken:
+            self.failures += 1
+            raise _gone()
         return self.physicians.get(environ.get("HTTP_X_PHYSICIAN", ""))
 
 
@@ -241,6 +246,7 @@ class World:
     url: str
     clock: WallAndMonotonic
     audited: list[tuple[str, dict[str, str]]]
+    doors: Doors
     pages: list[Pageful] = field(default_factory=list)
 
     async def order(self, consult_id: str = "c_00000001", **fields: Any) -> str:
@@ -356,19 +362,23 @@ async def storage_at(url: str) -> AsyncIterator[Storage]:
 
 
 @asynccontextmanager
-async def world_on(storage: Storage, timers: Timers | None = None) -> AsyncIterator[World]:
+async def world_on(
+    storage: Storage, timers: Timers | None = None, check_sessions_s: float = 60
+) -> AsyncIterator[World]:
     """Run a signaling side on this database until the context ends."""
     clock, disk, calls = WallAndMonotonic(), Disk(storage), SmallCalls()
     audited: list[tuple[str, dict[str, str]]] = []
+    doors = Doors(disk, clock)
     site = Site(
         SiteSetup(
             database=disk,
             calls=calls,
-            identities=Doors(disk, clock),
+            identities=doors,
             clock=clock,
             audit=lambda kind, fields: audited.append((kind, dict(fields))),
             timers=timers or Timers(),
             node="n_test",
+            check_sessions_s=check_sessions_s,
         )
     )
     app = web.Application()
@@ -379,7 +389,7 @@ async def world_on(storage: Storage, timers: Timers | None = None) -> AsyncItera
     server = web.TCPSite(runner, "127.0.0.1", 0)
     await server.start()
     port = runner.addresses[0][1]
-    world = World(site, calls, disk, f"http://127.0.0.1:{port}", clock, audited)
+    world = World(site, calls, disk, f"http://127.0.0.1:{port}", clock, audited, doors)
     try:
         yield world
     finally:
