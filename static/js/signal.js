@@ -36,7 +36,7 @@
 const FIRST_DELAY_MS = 300;
 const LONGEST_DELAY_MS = 5000;
 const GROWTH = 1.7;
-const REFUSALS = ["link_invalid", "signed_out", "unauthorized", "forbidden"];
+const REFUSALS = ["link_invalid", "not_signed_in"];
 
 /** The server refused a command; `code` is for programs, the message for people. */
 export class CommandRefused extends Error {
