@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from server.services import Services
+from server.supervise import LOOP_ERRORS
 
 
 class _Live(Collector):
@@ -46,6 +47,9 @@ class _Live(Collector):
             "wenzhen_checkpoint_age_seconds",
             "How long ago the meters were written down: what a crash would lose",
             calls.checkpoint_age_ms() / 1000,
+        )
+        yield CounterMetricFamily(
+            "wenzhen_loop_errors", "Errors that no task of ours awaited", LOOP_ERRORS.count
         )
         yield GaugeMetricFamily(
             "wenzhen_loop_lag_seconds",

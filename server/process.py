@@ -14,7 +14,7 @@ import uvloop
 from server import demo, logs
 from server.app import running
 from server.settings import Settings
-from server.supervise import LoopErrors
+from server.supervise import LOOP_ERRORS
 
 COLLECT_S = 1.0
 FULL_IDLE_S = 60
@@ -37,7 +37,7 @@ def serve(settings: Settings) -> int:
 
 async def _serve(settings: Settings) -> int:
     loop, ending = asyncio.get_running_loop(), asyncio.Event()
-    loop.set_exception_handler(LoopErrors())
+    loop.set_exception_handler(LOOP_ERRORS)
     async with running(settings) as services:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ending.set)

@@ -32,3 +32,7 @@ class LoopErrors:
         self.count += 1
         error = context.get("exception")
         log.error("loop_error", message=context.get("message"), exc_info=error)
+
+
+LOOP_ERRORS = LoopErrors()
+"""Of this process: a process has one loop."""
