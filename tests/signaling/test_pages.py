@@ -340,17 +340,15 @@ def patient_sids(world: World) -> list[str]:
 
 
 async def test_a_page_that_was_moved_acts_no_more(world: World) -> None:
-    token = await world.order()
-    page = await world.patient(token, "page-0001")
+    page = await world.patient(await world.order())
     await page.next("hello")
-    (former,) = world.site.pages._by_sid
-    other = await world.patient(token, "page-0002")
-    join = m.Join(kind="join", id="command-0001", **JOIN)
-    world.site.pages.patient_says(former, join)
+    former = world.site.pages._patients["c_00000001"].page
+    former.close("moved")
+    world.site.pages.patient_says(former.sid, m.Join(kind="join", id="command-0001", **JOIN))
     await page.closes()
-    await other.next("hello")
+    other = await world.patient("token-of-c_00000001", "page-0002")
+    assert (await other.next("hello"))["view"]["state"] == "created"
     assert (await other.ask("leave"))["error"]["code"] == "invalid_transition"
-    assert (await world.case()).core.state == "created"
 
 
 async def test_a_console_ends_with_its_session(storage: Storage) -> None:
