@@ -106,7 +106,7 @@ def parse(data: bytes, max_nacked: int = MAX_NACKED) -> list[Packet]:
             _read_blocks(body, 24, count, packets)
         elif kind == _RR:
             _read_blocks(body, 4, count, packets)
-        elif kind == _RTPFB and count == _NACK and len(body) >= 12:
+        elif kind == _RTPFB and count == _NACK and len(body) >= 12 and max_nacked:
             found = _read_nack(body, max_nacked)
             max_nacked -= len(found.sequences)
             packets.append(found)

@@ -71,6 +71,7 @@ def test_no_more_is_read_of_nacks_than_a_history_holds(masks: list[int], per_pac
         data += struct.pack("!BBHII", 0x81, 205, 2 + len(part), 1, 2) + b"".join(part)
     named = [number for found in rtcp.parse(data, 10**6) for number in found.sequences]
     assert len(named) == sum(1 + mask.bit_count() for mask in masks)
+    assert all(found.sequences for found in rtcp.parse(data))
     read = [number for found in rtcp.parse(data) for number in found.sequences]
     assert read == named[:HISTORY_PACKETS]
 
