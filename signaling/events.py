@@ -190,9 +190,10 @@ class MediaStopped(Fact):
 
 @dataclass(frozen=True)
 class PatientGone(Fact):
-    """The patient's page lost its connection."""
+    """The patient's page lost its connection, ``away_ms`` ago."""
 
     kind = "patient_gone"
+    away_ms: int = 0
 
 
 @dataclass(frozen=True)

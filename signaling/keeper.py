@@ -50,6 +50,8 @@ MAX_OFFERS = 16
 STORAGE_TIMEOUT_S = 15
 OFFER_TIMEOUT_S = 10
 BACKOFF_MS = (100, 200, 500, 1_000, 2_000, 5_000)
+# here nobody is shown that the patient's page is gone before the queue calls them offline
+_ALONE: tuple[m.State, ...] = ("created", "waiting")
 
 
 class Watcher(Protocol):
@@ -95,6 +97,8 @@ class Keeper:
         self._offers: dict[tuple[str, str], m.Answer] = {}
         self._wake = asyncio.Event()
         self._failures = 0
+        self._gone_at_ms: int | None = None
+        """Since when the page has been gone, while that is no event: most come back at once."""
         self._retry_at_ms: int | None = None
         self._lost: Case | None = None
         """What we believed when a commit's fate became unknown: effects may be due."""
@@ -105,7 +109,12 @@ class Keeper:
         """Note a fact; a newer one about the same thing replaces it. Never blocks."""
         about = _about(fact)
         self._facts.pop(about, None)
-        self._facts[about] = fact
+        if about == "page":
+            self._gone_at_ms = None
+        if isinstance(fact, ev.PatientGone) and self.case and self.case.core.state in _ALONE:
+            self._gone_at_ms = self._around.clock.now_ms()
+        else:
+            self._facts[about] = fact
         self._wake.set()
 
     def put(self, ask: Ask | Look) -> None:
@@ -155,17 +164,30 @@ class Keeper:
             about = next(iter(self._facts))
             return self._facts.pop(about), about
         fact = due(self.case.core, now_ms) if self.case else None
+        if self._gone_at_ms is not None and (fact or self._absence_counts(now_ms)):
+            gone = ev.PatientGone(now_ms - self._gone_at_ms)
+            self._gone_at_ms = None
+            return gone, _about(gone)
         return (fact, None) if fact else None
+
+    def _absence_counts(self, now_ms: int) -> bool:
+        """Whether it makes a difference by now that the patient's page is gone."""
+        if self.case is None or self.case.core.state not in _ALONE:
+            return True
+        return now_ms >= (self._gone_at_ms or 0) + self._around.timers.offline_ms
 
     async def _sleep(self) -> None:
         self._wake.clear()
         until = [self._retry_at_ms]
-        if self._retry_at_ms is None and self.case is not None:
-            until = [next_deadline_ms(self.case.core)]
-        if until[0] is None:
+        if self._retry_at_ms is None:
+            until = [next_deadline_ms(self.case.core)] if self.case else []
+            if self._gone_at_ms is not None:
+                until.append(self._gone_at_ms + self._around.timers.offline_ms)
+        first_ms = min((at_ms for at_ms in until if at_ms is not None), default=None)
+        if first_ms is None:
             await self._wake.wait()
             return
-        left_s = max(0, until[0] - self._around.clock.now_ms()) / 1000
+        left_s = max(0, first_ms - self._around.clock.now_ms()) / 1000
         try:
             async with asyncio.timeout(left_s):
                 await self._wake.wait()

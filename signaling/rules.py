@@ -108,12 +108,12 @@ def expire(c: Consult, _e: Event, _now_ms: int, _t: Timers) -> Moved:
 # --- a page of the patient comes and goes -------------------------------------------------------
 
 
-def gone(c: Consult, _e: Event, now_ms: int, t: Timers) -> Moved | None:
+def gone(c: Consult, e: ev.PatientGone, now_ms: int, t: Timers) -> Moved | None:
     """The page lost its connection: its place is kept for a while."""
     if not c.patient_here:
         return None
     c = replace(c, patient_here=False)
-    return _await_page(c, now_ms, t) if c.state == "waiting" else c, ()
+    return _await_page(c, now_ms - e.away_ms, t) if c.state == "waiting" else c, ()
 
 
 def back(c: Consult, _e: Event, now_ms: int, t: Timers) -> Moved | None:

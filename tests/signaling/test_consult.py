@@ -135,6 +135,12 @@ def test_a_lost_page_keeps_its_place_for_a_while() -> None:
     assert (dropped.state, effects) == ("abandoned", (ev.Discard(),))
 
 
+def test_an_absence_counts_from_its_begin() -> None:
+    gone, _ = step(after(*TO_WAITING), ev.PatientGone(away_ms=400), 1000)
+    assert deadline_ms(gone, "offline") == 600 + T.offline_ms
+    assert deadline_ms(gone, "drop") == 600 + T.dropped_ms
+
+
 def test_gone_twice_is_gone_once() -> None:
     gone = after(*TO_WAITING, ev.PatientGone())
     assert step(gone, ev.PatientGone(), 5)[0] is gone

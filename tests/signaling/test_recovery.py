@@ -163,6 +163,34 @@ async def test_a_page_that_is_gone_is_offline_then_dropped(storage: Storage) -> 
         assert (await world.case()).core.state == "abandoned"
 
 
+async def test_a_short_absence_while_waiting_is_no_event(world: World) -> None:
+    """Thousands of pages that return at once cost no write to the database."""
+    console = await world.console()
+    patient = await world.waiting()
+    await patient.leave()
+    again = await world.patient("token-of-c_00000001", after=3)
+    hello = await again.next("hello")
+    assert (hello["events"], hello["view"]["n"], hello["view"]["state"]) == ([], 3, "waiting")
+    assert (await again.next("place"))["place"] == 1
+    assert (await console.ask("take"))["ok"]
+    assert (await again.state("offered"))["n"] == 4
+
+
+async def test_who_takes_a_patient_sees_that_the_page_is_gone(world: World) -> None:
+    patient = await world.waiting()
+    console = await world.console()
+    await patient.leave()
+
+    async def noticed() -> bool:
+        return "c_00000001" not in world.site.pages._patients
+
+    await until(noticed)
+    assert (await world.case()).core.patient_here
+    assert (await console.ask("take"))["ok"]
+    await console.next("consult", lambda u: not u["view"]["patient_online"])
+    assert not (await world.case()).core.patient_here
+
+
 async def test_who_comes_back_to_a_freed_call_goes_on_in_the_same_consult(
     storage: Storage,
 ) -> None:
