@@ -21,6 +21,8 @@ from signaling.tasks import Tasks
 from signaling.views import Moment, patient_view, physician_view, queue_item
 
 PLACES_DELAY_S = 0.05
+PLACE_S = 0.001
+"""More delay for each who waits: else a rush into a long queue is spent on telling places."""
 GOODBYE_S = 5
 
 
@@ -254,7 +256,8 @@ class Pages:
         """Soon, once for all changes until then: each move changes every place behind it."""
         if self._places_due is None and not self._desk.stopping:
             loop = asyncio.get_running_loop()
-            self._places_due = loop.call_later(PLACES_DELAY_S, self._tell_places)
+            delay_s = PLACES_DELAY_S + PLACE_S * len(self._told)
+            self._places_due = loop.call_later(delay_s, self._tell_places)
 
     def _tell_places(self) -> None:
         self._places_due = None
