@@ -29,10 +29,11 @@ from signaling.errors import (
     StorageTrouble,
 )
 from signaling.events import Fact
-from signaling.keeper import Keeper, Surroundings, Watcher
+from signaling.keeper import Keeper
 from signaling.model import IN_CALL, Timers
 from signaling.ports import Audit, CallControl, Clock, Database
 from signaling.queue import next_for
+from signaling.surroundings import Surroundings, Watcher
 from signaling.tasks import Tasks
 
 log = structlog.get_logger()

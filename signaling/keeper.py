@@ -11,9 +11,8 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -38,10 +37,10 @@ from signaling.errors import (
 )
 from signaling.events import Effect, Event, Fact
 from signaling.messages import Party
-from signaling.model import Timers, due, may_offer, next_deadline_ms
-from signaling.ports import Audit, CallControl, Clock, Database
+from signaling.model import due, may_offer, next_deadline_ms
 from signaling.queue import may_see
 from signaling.rules import standing_effects
+from signaling.surroundings import Surroundings
 
 log = structlog.get_logger()
 
@@ -52,36 +51,6 @@ OFFER_TIMEOUT_S = 10
 BACKOFF_MS = (100, 200, 500, 1_000, 2_000, 5_000)
 # here nobody is shown that the patient's page is gone before the queue calls them offline
 _ALONE: tuple[m.State, ...] = ("created", "waiting")
-
-
-class Watcher(Protocol):
-    """Who tells the pages. Nothing here blocks or raises."""
-
-    def changed(self, before: Case, after: Case, entry: m.Event) -> None:
-        """A transition was stored and its effects performed."""
-
-    def released(self, physician_id: str, consult_id: str) -> None:
-        """This physician may take the next patient."""
-
-    def ask_reconnect(self, consult_id: str, sides: tuple[Party, ...]) -> None:
-        """These sides should connect their media anew."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What every keeper works with."""
-
-    database: Database
-    calls: CallControl
-    watcher: Watcher
-    clock: Clock
-    timers: Timers
-    audit: Audit
-    node: str
-    next_place: Callable[[], int]
-    stopping: Callable[[], bool]
-    moved: Callable[[Case], None]
-    """The desk's own books; called before the watcher."""
 
 
 class Keeper:

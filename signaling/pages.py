@@ -43,7 +43,7 @@ class ConsoleSeat:
 
 
 class Pages:
-    """The pages of this process; implements what :mod:`signaling.keeper` calls a watcher.
+    """The pages of this process; implements :class:`signaling.surroundings.Watcher`.
 
     One page for each consult's patient and one for each physician: the newest wins. All methods
     but :meth:`stop` return at once and send later, in order.
