@@ -7,12 +7,13 @@ import re
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import structlog
 
 from media.errors import PortUnavailable
 from media.port import MediaPort, MediaSettings
-from server import listen, migrate
+from server import demo, listen, migrate
 from server.accounts import Accounts
 from server.addresses import local_addresses
 from server.auditor import Auditor
@@ -49,6 +50,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         media = await _media(settings)
         stack.push_async_callback(media.close)
         services = await _wire(settings, base_url, storage, media, stack)
+        if settings.demo:  # before anybody is served: who finds us ready finds demo.json too
+            services = replace(services, demo=await demo.prepare(services))
         await listen.serve(services, listener, context, stack)
         log.info("started", base_url=base_url, media_port=media.port, database=storage.dialect)
         yield services

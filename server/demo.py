@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from sqlalchemy import insert, select, update
@@ -15,22 +15,10 @@ from server.accounts import SCOPES
 from server.clinic import Order, create_consult
 from server.clock import Clock, wall_ms
 from server.errors import DataFolderUnusable
-from server.services import Services
+from server.services import Demo, Services
 
 ORGANIZATION, PHYSICIAN, USERNAME, KEY_NAME = "org_demo", "ph_demo", "doctor", "demo"
 TARIFF = {"voice_fen_per_min": 1097, "video_fen_per_min": 2207}  # illustrative
-
-
-@dataclass(frozen=True, slots=True)
-class Demo:
-    """What `demo.json` holds (CONTRACT.md)."""
-
-    base_url: str
-    console_url: str
-    username: str
-    password: str
-    patient_url: str
-    api_key: str
 
 
 async def prepare(services: Services) -> Demo:

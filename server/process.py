@@ -41,8 +41,8 @@ async def _serve(settings: Settings) -> int:
     async with running(settings) as services:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ending.set)
-        if settings.demo:
-            print(demo.greeting(await demo.prepare(services)), flush=True)  # noqa: T201
+        if services.demo:
+            print(demo.greeting(services.demo), flush=True)  # noqa: T201
         async with without_collector(services.calls):
             await ending.wait()
         log.info("draining", calls=len(services.calls))

@@ -17,6 +17,18 @@ from signaling.site import Site
 
 
 @dataclass(frozen=True, slots=True)
+class Demo:
+    """What `demo.json` holds (CONTRACT.md)."""
+
+    base_url: str
+    console_url: str
+    username: str
+    password: str
+    patient_url: str
+    api_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Built by :mod:`server.app`, in this order; closed in the other."""
 
@@ -28,6 +40,7 @@ class Services:
     media: MediaPort
     calls: Calls
     site: Site
+    demo: Demo | None = None
     sign_in_throttle: Throttle = field(default_factory=lambda: Throttle(burst=10, per_s=0.2))
     address_throttle: Throttle = field(default_factory=lambda: Throttle(burst=30, per_s=0.2))
     name_throttle: Throttle = field(default_factory=lambda: Throttle(burst=100, per_s=1))

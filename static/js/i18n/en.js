@@ -78,7 +78,7 @@ export const en = Object.freeze({
 
   "waiting.title": "You are in the waiting room",
   "waiting.next": "You are next",
-  "waiting.who": "For {who}",
+  "waiting.who": "Waiting for: {who}",
   "waiting.words":
     "You will hear a sound when the doctor calls. You may close this page and come back with the same link: your place is kept.",
   "waiting.notice": "You are in the waiting room. {place}",
