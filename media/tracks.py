@@ -92,11 +92,16 @@ class IncomingTrack:
         self.outputs = ()
 
     def switch(self, source: Source) -> None:
-        """Take media from another SSRC: receivers see the same stream go on."""
+        """Take media from another SSRC: receivers see the same stream go on.
+
+        Without a receiver no keyframe is asked for: it would be lost, and the one that the first
+        receiver needs would have to wait until the next may be asked for.
+        """
         self.current = source
         for output in self.outputs:
             output.restart()
-        self.want_keyframe()
+        if self.outputs:
+            self.want_keyframe()
 
     def want_keyframe(self) -> None:
         """Ask the sender for a keyframe when that is next allowed."""

@@ -608,3 +608,19 @@ async def test_a_room_knows_whether_a_participant_has_a_connection(
     await patient.close()
     await listener.wait("failed", "patient")
     assert not room.connects("patient")
+
+
+async def test_the_first_receiver_s_keyframe_does_not_wait_for_one_that_was_lost(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener
+) -> None:
+    """Keyframes are asked for at most each 0.5 s: one that nobody gets would hold up the first."""
+    patient, physician = pair
+    room.deliver("video")
+    await patient.send("video", KEYFRAME)
+    await listener.wait("flow_started", "patient", "video")
+    await patient.bind()  # answered after what was sent before
+    requests = [packet for data in patient.rtcp for packet in rtcp.parse(data)]
+    assert rtcp.KeyframeRequest(patient.video_ssrc) not in requests
+    await physician.send("audio")
+    await listener.wait("flow_started", "physician", "audio")
+    await asked_for_keyframe(patient)
