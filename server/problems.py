@@ -82,12 +82,14 @@ def route_of(request: web.Request) -> str:
 
 
 async def read_model(request: web.Request, model: type[Model]) -> Model:
-    """Read a JSON body of at most 64 KiB within 10 s and validate it.
+    """Read a JSON body of at most 64 KiB within 10 s and validate it; no body at all is ``{}``.
 
     Raises:
         Problem: 400 not JSON, 408 too slow, 413 too large, 415 not declared as JSON,
             422 not what ``model`` asks; the detail names the first wrong field.
     """
+    if not request.can_read_body:
+        return _valid(model, b"{}")
     if request.content_type != "application/json":
         raise Problem(415, "not_json", "the body must be application/json")
     try:
@@ -95,6 +97,10 @@ async def read_model(request: web.Request, model: type[Model]) -> Model:
             body = await request.read()
     except TimeoutError:
         raise Problem(408, "body_too_slow", f"no body within {BODY_TIMEOUT_S} s") from None
+    return _valid(model, body)
+
+
+def _valid(model: type[Model], body: bytes) -> Model:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

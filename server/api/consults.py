@@ -28,13 +28,15 @@ def _in_reach(starts_at: datetime) -> datetime:
 
 
 class NewConsult(BaseModel):
-    """What is ordered. ``patient_ref`` is the booking system's pseudonym of the patient: it is
-    in the record that is billed, so it must not be a name. ``starts_at``: a booked time; the
-    link opens 10 minutes before and closes 15 minutes after it. Without, it opens at once.
+    """What is ordered; nothing of it is required. ``patient_name`` is how the clinic addresses
+    the patient, shown to both sides only. ``patient_ref`` is the booking system's pseudonym of
+    them: it is in the record that is billed, so it must not be a name. ``starts_at``: a booked
+    time; the link opens 10 minutes before and closes 15 minutes after it. Without, it opens at
+    once.
     """
 
     model_config = ConfigDict(extra="forbid")
-    patient_name: Line
+    patient_name: Line = "患者 (Patient)"
     patient_ref: Reference | None = None
     complaint: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")] = ""
     department: Line | None = None

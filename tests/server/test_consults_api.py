@@ -69,8 +69,15 @@ async def test_a_booked_link_opens_ten_minutes_before_and_closes_fifteen_after(
     assert closes_at - starts_at == timedelta(minutes=15)
 
 
+async def test_an_order_may_say_nothing_at_all(clinic: Clinic) -> None:
+    """A walk-in: the clinic asks who it is when the call opens."""
+    for nothing in ({"json": {}}, {}):
+        answer = await clinic.api("POST", PATH, **nothing)
+        assert answer.status == 201
+        assert answer.json["join_url"].startswith(f"{clinic.services.base_url}/join#")
+
+
 REFUSED = [
-    {},
     {"patient_name": ""},
     {"patient_name": "x" * 201},
     {"patient_name": "two\nlines"},

@@ -74,7 +74,7 @@ async def test_a_good_body_is_read(client: Client) -> None:
     [
         (b"{}", {"Content-Type": "text/plain"}, 415, "not_json"),
         (b"name=x", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "not_json"),
-        (b"", PLAIN_JSON, 400, "malformed_json"),
+        (b"", PLAIN_JSON, 422, "invalid_body"),
         (b"{", PLAIN_JSON, 400, "malformed_json"),
         (b'{"name": "\xff"}', PLAIN_JSON, 400, "malformed_json"),
         (b"[" * 60_000, PLAIN_JSON, 400, "malformed_json"),
