@@ -21,11 +21,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         status: int = args.run(args)
+        sys.stdout.flush()
     except (ServerError, MeteringError) as error:
         print(f"wenzhen: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # `wenzhen ledger export | head`
-        sys.stderr.close()
+        # what is still buffered has no reader: the interpreter would fail to write it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
 

