@@ -19,7 +19,6 @@ TWO_BYTE_PROFILE: Final = 0x1000
 # abs-send-time counts seconds in 6.18 fixed point: 2**18 / 1000 units in a millisecond
 _ABS_SEND_TIME_PER_MS: Final = 262.144
 
-read_u16 = struct.Struct("!H").unpack_from
 read_header = struct.Struct("!HII").unpack_from
 """At offset 2: (sequence number, timestamp, SSRC)."""
 write_header = struct.Struct("!BHII").pack_into

@@ -9,7 +9,6 @@ from aiohttp import web
 from server.security import Handler
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
-VENDOR = STATIC / "vendor" / "socket.io.esm.min.js"
 _PAGES = {"/join": "join.html", "/console": "console.html"}
 
 
