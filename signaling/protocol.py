@@ -10,7 +10,7 @@ from typing import get_args
 
 from pydantic import BaseModel
 
-from signaling import errors
+from signaling import errors, wire
 from signaling import messages as m
 
 _HEAD = """# The protocol between pages and server
@@ -120,7 +120,7 @@ def _words() -> Iterator[str]:
         values = ", ".join(f"`{value}`" for value in get_args(getattr(m, name)))
         yield f"| `{name}` | {values} |"
     for name in ("CommandId", "ConsultId", "ConnectionId", "Digest"):
-        pattern = get_args(getattr(m, name))[1].metadata[0].pattern
+        pattern = get_args(getattr(wire, name))[1].metadata[0].pattern
         yield f"| `{name}` | text, `{pattern}` |"
     yield f"| `Sdp` | text, 1 to {m.MAX_SDP_CHARS} characters |"
     yield ""

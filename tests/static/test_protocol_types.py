@@ -16,13 +16,11 @@ BASES = {"Incoming", "Outgoing"}
 
 
 def models() -> dict[str, type[BaseModel]]:
-    found = {
+    return {
         name: value
         for name, value in vars(messages).items()
         if isinstance(value, type) and issubclass(value, BaseModel) and name not in BASES
     }
-    found.pop("BaseModel")
-    return found
 
 
 def without_comments(text: str) -> str:
