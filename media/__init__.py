@@ -13,10 +13,12 @@ from media.errors import (
     OfferRejected,
     PortUnavailable,
     RoomClosed,
+    ScreenTaken,
 )
 from media.flow import FlowReading
 from media.port import MediaPort
 from media.room import Room, RoomListener
+from media.seating import Seat
 from media.sockets import MediaSettings
 
 __all__ = [
@@ -33,4 +35,6 @@ __all__ = [
     "Room",
     "RoomClosed",
     "RoomListener",
+    "ScreenTaken",
+    "Seat",
 ]

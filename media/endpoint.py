@@ -132,11 +132,14 @@ class Endpoint:
         """By these the port finds the endpoint. Read again after `negotiate` and `receive_stun`."""
         return self._ice.local_ufrags
 
-    def negotiate(self, offer: Offer, flows: Mapping[str, Flow]) -> None:
+    def negotiate(
+        self, offer: Offer, flows: Mapping[str, Flow], screen_mid: str | None = None
+    ) -> None:
         """Take an offer: the first, a renegotiation, or an ICE restart (RFC 8839 §4.4.1.1.1).
 
         Args:
-            flows: The participant's flows by kind, which packets of the offered tracks keep going.
+            flows: The participant's flows by role, which packets of the offered tracks keep going.
+            screen_mid: The m-line that carries the participant's shared screen.
         Raises:
             OfferRejected: it names another certificate; that needs a new connection.
         """
@@ -147,7 +150,7 @@ class Endpoint:
             self._ice.restart(self._local, offer.ice_ufrag)
         self._offer = offer
         self._session_version += 1
-        self.inbound.configure(offer, flows)
+        self.inbound.configure(offer, flows, screen_mid)
         self._subscribe(offer)
 
     def _subscribe(self, offer: Offer) -> None:

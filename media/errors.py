@@ -5,6 +5,7 @@
     ├── OfferRejected          an SDP offer is refused; `reason` says why
     ├── ConnectionReplaced     an offer for a connection that a newer one has replaced
     ├── RoomClosed             the room is closed
+    ├── ScreenTaken            somebody else shares a screen already
     └── HandshakeFailed        DTLS did not complete
         └── FingerprintMismatch    the certificate is not the one that the offer named
 
@@ -58,6 +59,16 @@ class RoomClosed(MediaError):
     def __init__(self, room_id: str) -> None:
         super().__init__(f"room {room_id} is closed")
         self.room_id = room_id
+
+
+class ScreenTaken(MediaError):
+    """Somebody else in the room shares their screen: one at a time."""
+
+    code = "screen_taken"
+
+    def __init__(self, participant_id: str) -> None:
+        super().__init__("somebody else is sharing their screen")
+        self.participant_id = participant_id
 
 
 class HandshakeFailed(MediaError):

@@ -85,17 +85,23 @@ class Inbound:
         self._remb_ms = 0
         self._remb_bps = 0
 
-    def configure(self, offer: Offer, flows: Mapping[str, Flow]) -> None:
-        """Take the tracks that an offer names; those that it still names go on."""
+    def configure(self, offer: Offer, flows: Mapping[str, Flow], screen_mid: str | None) -> None:
+        """Take the tracks that an offer names; those that it still names go on.
+
+        `flows` by role: "audio", "video", "screen". `screen_mid` is the video m-line that carries
+        a shared screen, None without one.
+        """
         tracks: dict[str, IncomingTrack] = {}
         for section in offer.sections:
             codec = section.codec
-            if codec is None or section.kind not in flows:
+            is_screen = section.mid == screen_mid and section.kind == "video"
+            role = "screen" if is_screen else section.kind
+            if codec is None or role not in flows:
                 continue
             if section.direction in ("sendrecv", "sendonly"):
                 track = self.tracks.get(section.mid)
-                if track is None or not track.fits(section):
-                    track = IncomingTrack(section, codec, flows[section.kind], self)
+                if track is None or not track.fits(section) or track.role != role:
+                    track = IncomingTrack(section, codec, role, flows[role], self)
                 tracks[section.mid] = track
         for track in self.tracks.values():
             if track not in tracks.values():

@@ -2,18 +2,24 @@
 
 A room knows its participants, the flow of each, and the mode that is delivered. Whenever one of
 these changes it sets anew, per track, to whom packets go: the packet path itself decides nothing.
+
+Patient and physician get what the mode carries while they send it themselves. Guests, and what
+guests send, and a shared screen are carried only while both of them send: what is not billed is
+not delivered, to nobody.
 """
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from media.counters import MediaCounters
 from media.endpoint import Endpoint, Names
-from media.errors import ConnectionReplaced, RoomClosed
+from media.errors import ConnectionReplaced, RoomClosed, ScreenTaken
 from media.flow import Flow, FlowReading
 from media.ice import Address
 from media.sdp import Candidate, parse_offer
+from media.seating import HOME, SCREEN, Seat, assign, needed
 from media.tracks import IncomingTrack, Subscription
 
 log = logging.getLogger(__name__)
@@ -24,13 +30,16 @@ DELIVERED: Final[Mapping[str | None, frozenset[str]]] = {
     "voice": frozenset({"audio"}),
     "video": frozenset({"audio", "video"}),
 }
+_ROLES: Final = (*KINDS, "screen")
+_GUEST: Final = "guest"
+_BILLED: Final = frozenset({"patient", "physician"})
 _MAX_RETIRED: Final = 32
 
 
 class RoomListener(Protocol):
     """What happens in a room. Called on the loop, from the packet path: it must not block.
 
-    Times are monotonic milliseconds; kinds are "audio" and "video".
+    Times are monotonic milliseconds; kinds are "audio" and "video", and "screen" for a shared one.
     """
 
     def flow_started(self, participant_id: str, kind: str, at_ms: int) -> None:
@@ -74,25 +83,51 @@ class Switchboard(Protocol):
 class Participant:
     """One participant of a room; it outlives its connections."""
 
-    __slots__ = ("endpoint", "flows", "participant_id", "retired", "side")
+    __slots__ = ("endpoint", "flows", "participant_id", "retired", "seats", "side")
 
     def __init__(self, participant_id: str, side: str, flows: Mapping[str, Flow]) -> None:
-        """`flows` by kind: new ones, or those of its earlier stay in the room."""
+        """`flows` by role: new ones, or those of its earlier stay in the room."""
         self.participant_id = participant_id
         self.side = side
         self.flows = flows
         self.endpoint: Endpoint | None = None
         self.retired: list[str] = []  # connections that newer ones replaced, oldest first
+        self.seats: dict[str, int] = {}  # whom it gets where (media.seating)
 
     def sends(self, kinds: frozenset[str]) -> bool:
         """Whether media of any of these kinds flows from the participant."""
         return any(flow.on for kind, flow in self.flows.items() if kind in kinds)
 
-    def tracks(self, kind: str) -> list[IncomingTrack]:
-        """What it sends of a kind, in the order of its m-lines."""
-        if self.endpoint is None:
-            return []
-        return [t for t in self.endpoint.inbound.tracks.values() if t.kind == kind]
+    def tracks(self) -> list[IncomingTrack]:
+        """What it sends, in the order of its m-lines."""
+        return [] if self.endpoint is None else list(self.endpoint.inbound.tracks.values())
+
+    def track(self, role: str) -> IncomingTrack | None:
+        """What it sends in this role; of several m-lines the first."""
+        return next((track for track in self.tracks() if track.role == role), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """What goes through now: the kinds of the mode, and whether both billed sides send them."""
+
+    kinds: frozenset[str]
+    both_send: bool
+
+    def reaches(self, receiver: Participant) -> bool:
+        """Whether the participant gets anything at all.
+
+        Who sends only what the mode does not carry delivers nothing, and gets nothing.
+        """
+        if receiver.side == _GUEST:
+            return self.both_send
+        return receiver.sends(self.kinds)
+
+    def takes(self, sender: Participant, track: IncomingTrack) -> bool:
+        """Whether the track goes to anybody."""
+        if track.kind not in self.kinds or not track.flow.on:
+            return False
+        return self.both_send or (sender.side != _GUEST and track.role != "screen")
 
 
 class Room:
@@ -112,21 +147,33 @@ class Room:
         self._participants: dict[str, Participant] = {}  # in the order of joining
         self._flows: dict[str, Mapping[str, Flow]] = {}  # also of who left and may return
         self._delivered: frozenset[str] = frozenset()
+        self._screen: str | None = None  # who shares one
         self._is_closed = False
 
-    async def offer(self, participant_id: str, side: str, connection_id: str, sdp: str) -> str:
+    async def offer(
+        self,
+        participant_id: str,
+        side: str,
+        connection_id: str,
+        sdp: str,
+        screen_mid: str | None = None,
+    ) -> str:
         """Take an SDP offer and return the answer.
 
         A new `connection_id` replaces the participant's connection; the same one with new ICE
-        credentials is an ICE restart, else a renegotiation: DTLS and SRTP go on.
+        credentials is an ICE restart, else a renegotiation: DTLS and SRTP go on. `screen_mid`
+        names the video m-line that carries the participant's shared screen; None: it shares none.
 
         Raises:
             OfferRejected: what was before goes on.
+            ScreenTaken: somebody else shares a screen; what was before goes on.
             ConnectionReplaced: a newer connection has taken the place of this one.
             RoomClosed: the room takes no more offers.
         """
         if self._is_closed:
             raise RoomClosed(self.room_id)
+        if screen_mid is not None and self._screen not in (None, participant_id):
+            raise ScreenTaken(self._screen or "")
         offer = parse_offer(sdp)
         participant = self._participants.get(participant_id) or self._newcomer(participant_id, side)
         if connection_id in participant.retired:
@@ -136,7 +183,7 @@ class Room:
         if endpoint is None or endpoint.names.connection_id != connection_id:
             names = Names(participant_id, connection_id)
             endpoint = Endpoint(self, names, offer, self._switchboard.counters, now_ms)
-        endpoint.negotiate(offer, participant.flows)
+        endpoint.negotiate(offer, participant.flows, screen_mid)
         answer = endpoint.answer(self._switchboard.candidates)
         if endpoint is not participant.endpoint:
             self._disconnect(participant, retire=True)
@@ -144,8 +191,40 @@ class Room:
             self._participants[participant_id] = participant
             self._flows[participant_id] = participant.flows
         self._switchboard.route(endpoint)
+        if screen_mid is not None:
+            self._screen = participant_id
+        elif self._screen == participant_id:
+            self._screen = None
         self._connect_tracks()
         return answer
+
+    def stop_screen(self) -> None:
+        """Take the shared screen from everybody, until somebody offers one again."""
+        self._screen = None
+        self._connect_tracks()
+
+    @property
+    def screen(self) -> str | None:
+        """Who shares a screen."""
+        return self._screen
+
+    def seats(self, participant_id: str) -> tuple[int, tuple[Seat, ...]]:
+        """How many pairs of m-lines a participant needs, and who is where."""
+        receiver = self._participants.get(participant_id)
+        if receiver is None:
+            return 1, ()
+        lines = {} if receiver.endpoint is None else receiver.endpoint.subscriptions
+        mids = {(line.kind, line.position): line.mid for line in lines.values()}
+        found = [
+            Seat(
+                (self._screen or "") if who == SCREEN else who,
+                None if who == SCREEN else mids.get(("audio", seat)),
+                mids.get(("video", seat)),
+                who == SCREEN,
+            )
+            for who, seat in receiver.seats.items()
+        ]
+        return needed(receiver.seats), tuple(found)
 
     def deliver(self, mode: str | None) -> None:
         """Let "voice" or "video" through from now on, or None: nothing."""
@@ -158,8 +237,8 @@ class Room:
         if participant is None:
             return FlowReading(dict.fromkeys(KINDS, False), dict.fromkeys(KINDS))
         return FlowReading(
-            {kind: flow.on for kind, flow in participant.flows.items()},
-            {kind: flow.last_ms for kind, flow in participant.flows.items()},
+            {kind: participant.flows[kind].on for kind in KINDS},
+            {kind: participant.flows[kind].last_ms for kind in KINDS},
         )
 
     def connects(self, participant_id: str) -> bool:
@@ -171,11 +250,11 @@ class Room:
         """Each 100 ms: flows that have stopped, and what endpoints have to do by time."""
         stopped = False
         for participant in tuple(self._participants.values()):
-            for kind, flow in participant.flows.items():
+            for role, flow in participant.flows.items():
                 at_ms = flow.expire(now_ms)
                 if at_ms is not None:
                     stopped = True
-                    self._tell_stopped(participant, kind, at_ms)
+                    self._tell_stopped(participant, role, at_ms)
             endpoint = participant.endpoint
             if endpoint is not None:
                 self._switchboard.forget(endpoint, endpoint.tick(now_ms))
@@ -188,10 +267,12 @@ class Room:
         if participant is None:
             return
         self._disconnect(participant, retire=False)
-        for kind, flow in participant.flows.items():
+        if self._screen == participant_id:
+            self._screen = None
+        for role, flow in participant.flows.items():
             at_ms = flow.stop()
             if at_ms is not None:
-                self._tell_stopped(participant, kind, at_ms)
+                self._tell_stopped(participant, role, at_ms)
         self._connect_tracks()
 
     async def close(self) -> None:
@@ -224,12 +305,12 @@ class Room:
         """Who sends also gets."""
         self._connect_tracks()
         at_ms = track.flow.last_ms
-        self._guarded(self._listener.flow_started, participant_id, track.kind, at_ms)
+        self._guarded(self._listener.flow_started, participant_id, track.role, at_ms)
 
     # --------------------------------------------------------------------------------------------
 
     def _newcomer(self, participant_id: str, side: str) -> Participant:
-        flows = self._flows.get(participant_id) or {kind: Flow() for kind in KINDS}
+        flows = self._flows.get(participant_id) or {role: Flow() for role in _ROLES}
         return Participant(participant_id, side, flows)
 
     def _disconnect(self, participant: Participant, *, retire: bool) -> None:
@@ -242,35 +323,45 @@ class Room:
         self._switchboard.unroute(endpoint, endpoint.close())
 
     def _connect_tracks(self) -> None:
-        """Set who gets which track now, by mode, flows and connections."""
+        """Set who gets which track now, by seats, mode, flows and connections."""
+        people = self._participants
         outputs: dict[IncomingTrack, list[Subscription]] = {
-            track: [] for p in self._participants.values() for k in KINDS for track in p.tracks(k)
+            track: [] for sender in people.values() for track in sender.tracks()
         }
-        for receiver in self._participants.values():
+        sending = {p.side for p in people.values() if p.sends(self._delivered)}
+        delivery = _Delivery(self._delivered, sending >= _BILLED)
+        for receiver in people.values():
+            self._seat(receiver)
             if receiver.endpoint is None:
                 continue
-            # who sends only what the mode does not carry delivers nothing, and gets nothing
-            may_receive = receiver.sends(self._delivered) and receiver.endpoint.is_connected
-            for kind in KINDS:
-                tracks = [
-                    track
-                    for sender in self._participants.values()
-                    if sender is not receiver
-                    for track in sender.tracks(kind)
-                ]
-                active = may_receive and kind in self._delivered
-                for subscription in receiver.endpoint.subscriptions.values():
-                    if subscription.kind != kind:
-                        continue
-                    track = tracks.pop(0) if tracks else None
-                    flows = track is not None and track.flow.on
-                    subscription.feed(track, active and flows)
-                    if track is not None and subscription.active:
-                        outputs[track].append(subscription)
+            reached = delivery.reaches(receiver) and receiver.endpoint.is_connected
+            at = {seat: who for who, seat in receiver.seats.items()}
+            for line in receiver.endpoint.subscriptions.values():
+                sender, track = self._source(at.get(line.position), line.kind)
+                active = reached and sender and track and delivery.takes(sender, track)
+                line.feed(track, bool(active))
+                if track is not None and line.active:
+                    outputs[track].append(line)
         now_ms = self._switchboard.now_ms()
-        for track, subscriptions in outputs.items():
-            track.outputs = tuple(subscriptions)
+        for track, lines in outputs.items():
+            track.outputs = tuple(lines)
             track.sender.request_keyframes(now_ms)
+
+    def _seat(self, receiver: Participant) -> None:
+        present = [who for who, p in self._participants.items() if p is not receiver]
+        if self._screen not in (None, receiver.participant_id):
+            present.append(SCREEN)
+        receiver.seats = assign(receiver.seats, present, HOME.get(receiver.side))
+
+    def _source(
+        self, who: str | None, kind: str
+    ) -> tuple[Participant | None, IncomingTrack | None]:
+        """Who sends what belongs into a line of this kind at the seat of `who`, and what."""
+        is_screen = who == SCREEN
+        if is_screen and kind == "audio":
+            return None, None
+        sender = self._participants.get((self._screen if is_screen else who) or "")
+        return sender, sender.track("screen" if is_screen else kind) if sender else None
 
     def _tell_stopped(self, participant: Participant, kind: str, at_ms: int) -> None:
         self._guarded(self._listener.flow_stopped, participant.participant_id, kind, at_ms)

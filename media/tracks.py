@@ -55,6 +55,7 @@ class IncomingTrack:
         current: The SSRC that carries it now; None before the first packet.
         outputs: Who gets it now. Empty while delivery is not allowed, and while its flow is off.
         extensions: URI to id, as the sender numbers them.
+        role: "audio", "video", or "screen" for the picture of a shared screen.
     """
 
     __slots__ = (
@@ -67,12 +68,16 @@ class IncomingTrack:
         "mid",
         "nacks",
         "outputs",
+        "role",
         "sender",
     )
 
-    def __init__(self, section: Section, codec: Codec, flow: Flow, sender: Sender) -> None:
+    def __init__(
+        self, section: Section, codec: Codec, role: str, flow: Flow, sender: Sender
+    ) -> None:
         self.mid = section.mid
         self.kind = section.kind
+        self.role = role
         self.codec = codec
         self.extensions: Mapping[str, int] = section.extensions
         self.flow = flow
@@ -115,6 +120,7 @@ class Subscription:
     Attributes:
         active: Packets are delivered now.
         track: What feeds it; None if nobody does.
+        position: The index of the m-line among those of its kind that the receiver has: its seat.
     """
 
     __slots__ = (
@@ -122,19 +128,19 @@ class Subscription:
         "_cname",
         "_codec",
         "_extensions",
-        "_position",
         "_source",
         "active",
         "forwarder",
         "kind",
         "mid",
+        "position",
         "receiver",
         "stream",
         "track",
     )
 
     def __init__(self, receiver: Receiver, section: Section, cname: str, position: int) -> None:
-        """`position` is the index of the m-line among those of its kind that the receiver has.
+        """Of an m-line that the receiver offers.
 
         Raises:
             ValueError: the m-line was refused, it has no codec.
@@ -163,7 +169,7 @@ class Subscription:
         self.track: IncomingTrack | None = None
         self._extensions: Mapping[str, int] = section.extensions
         self._cname = cname
-        self._position = position
+        self.position = position
         self._source: Source | None = None  # whose packets the forwarder continues
         self._budget = RESEND_BUDGET
 
@@ -177,9 +183,9 @@ class Subscription:
             mid=self.mid,
             ssrc=self.stream.ssrc,
             rtx_ssrc=self.stream.rtx_ssrc,
-            stream_id=f"participant-{self._position}",
-            track_id=f"{self.kind}-{self._position}",
-            cname=f"{self._cname}-{self._position}",
+            stream_id=f"participant-{self.position}",
+            track_id=f"{self.kind}-{self.position}",
+            cname=f"{self._cname}-{self.position}",
         )
 
     def feed(self, track: IncomingTrack | None, active: bool) -> None:

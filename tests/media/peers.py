@@ -132,6 +132,9 @@ class Peer:
             1000 * (variant + 1) + i for i in (1, 2, 3)
         )
         self.names_ssrcs = True
+        self.side = name
+        self.pairs = 1  # of m-lines: the first sendrecv, the others recvonly
+        self.screen_mid: str | None = None
         self.rtp: list[bytes] = []
         self.rtcp: list[bytes] = []
         self.answer = ""
@@ -142,32 +145,52 @@ class Peer:
         self._changed = asyncio.Event()
         self._transport: asyncio.BaseTransport | None = None
         self.dtls: _Dtls | None = None
-        self._sequence = {"audio": 100 + variant, "video": 65_500, "rtx": 5}
+        self._sequence = {"audio": 100 + variant, "video": 65_500, "rtx": 5, "screen": 9}
 
     # Signaling ----------------------------------------------------------------------------------
 
     def offer(self) -> str:
-        """An offer of two sendrecv m-lines."""
-        lines = ["v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE 0 1"]
-        lines += self._section("audio", "0", [(self.audio_type, "opus/48000/2")])
-        types = [(self.video_type, "VP8/90000"), (self.rtx_type, "rtx/90000")]
-        lines += self._section("video", "1", types)
-        lines.append(f"a=fmtp:{self.rtx_type} apt={self.video_type}")
-        lines += [
-            f"a=rtcp-fb:{self.video_type} {f}" for f in ("goog-remb", "ccm fir", "nack", "nack pli")
-        ]
-        if self.names_ssrcs:
-            lines.append(f"a=ssrc-group:FID {self.video_ssrc} {self.rtx_ssrc}")
-            lines += [f"a=ssrc:{s} cname:{self.name}" for s in (self.video_ssrc, self.rtx_ssrc)]
+        """An offer of two sendrecv m-lines, of more to receive, and of one for a screen."""
+        mids = [str(number) for number in range(2 * self.pairs)]
+        bundle = " ".join([*mids, *([self.screen_mid] if self.screen_mid else [])])
+        lines = ["v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {bundle}"]
+        for audio, video in zip(mids[::2], mids[1::2], strict=True):
+            direction = "sendrecv" if audio == "0" else "recvonly"
+            opus = [(self.audio_type, "opus/48000/2")]
+            lines += self._section("audio", audio, opus, direction)
+            lines += self._video(video, direction)
+            if self.names_ssrcs and video == "1":
+                lines.append(f"a=ssrc-group:FID {self.video_ssrc} {self.rtx_ssrc}")
+                lines += [f"a=ssrc:{s} cname:{self.name}" for s in (self.video_ssrc, self.rtx_ssrc)]
+        if self.screen_mid:
+            lines += [
+                *self._video(self.screen_mid, "sendonly"),
+                f"a=ssrc:{self.screen_ssrc} cname:s",
+            ]
         return "\r\n".join(lines) + "\r\n"
 
-    def _section(self, kind: str, mid: str, types: list[tuple[int, str]]) -> list[str]:
+    @property
+    def screen_ssrc(self) -> int:
+        return self.video_ssrc + 7
+
+    def _video(self, mid: str, direction: str) -> list[str]:
+        types = [(self.video_type, "VP8/90000"), (self.rtx_type, "rtx/90000")]
+        feedback = ("goog-remb", "ccm fir", "nack", "nack pli")
+        return [
+            *self._section("video", mid, types, direction),
+            f"a=fmtp:{self.rtx_type} apt={self.video_type}",
+            *(f"a=rtcp-fb:{self.video_type} {f}" for f in feedback),
+        ]
+
+    def _section(
+        self, kind: str, mid: str, types: list[tuple[int, str]], direction: str
+    ) -> list[str]:
         numbers = " ".join(str(number) for number, _ in types)
         lines = [
             f"m={kind} 9 UDP/TLS/RTP/SAVPF {numbers}",
             "c=IN IP4 0.0.0.0",
             f"a=mid:{mid}",
-            "a=sendrecv",
+            f"a={direction}",
             "a=rtcp-mux",
             "a=rtcp-rsize",
             f"a=ice-ufrag:{self.ufrag}",
@@ -182,7 +205,9 @@ class Peer:
 
     async def signal(self, room: Room) -> None:
         """Send the offer and keep the answer."""
-        self.answer = await room.offer(self.name, self.name, self.connection_id, self.offer())
+        self.answer = await room.offer(
+            self.name, self.side, self.connection_id, self.offer(), self.screen_mid
+        )
 
     def answered(self, pattern: str) -> str:
         """The first group of `pattern` in the answer."""
@@ -281,6 +306,7 @@ class Peer:
             "audio": (self.audio_type, self.audio_ssrc, b"0"),
             "video": (self.video_type, self.video_ssrc, b"1"),
             "rtx": (self.rtx_type, self.rtx_ssrc, b"1"),
+            "screen": (self.video_type, self.screen_ssrc, (self.screen_mid or "").encode()[:1]),
         }[kind]
         sequence = self._sequence[kind]
         self._sequence[kind] = sequence + 1 & 0xFFFF
