@@ -71,6 +71,11 @@ class Calls:
         """Say where facts and readings go. Call it once, before anything else."""
         self._report, self._pages = report, pages
 
+    @property
+    def may_record(self) -> bool:
+        """Whether calls may be recorded here; see the port."""
+        return False
+
     def __len__(self) -> int:
         return sum(call.engaged for call in self._calls.values())
 

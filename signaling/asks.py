@@ -10,6 +10,7 @@ from signaling import messages as m
 from signaling.case import Case, Physician
 from signaling.errors import ConsultError, OfferRefused
 from signaling.events import Command
+from signaling.recording import RECORDING_TERMS_VERSION
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def refusal(ask: Ask, error: ConsultError) -> m.Answer:
     )
 
 
-def event_of(ask: Ask, next_place: Callable[[], int]) -> Command:  # noqa: PLR0911  one per command
+def event_of(ask: Ask, next_place: Callable[[], int]) -> Command:  # noqa: C901, PLR0911  one per command
     """What the command does to the consult. Not for offers, which media answers first."""
     match ask.command:
         case m.Join(mode=mode, language=language):
@@ -62,6 +63,10 @@ def event_of(ask: Ask, next_place: Callable[[], int]) -> Command:  # noqa: PLR09
             return ev.ModeAnswered(proposal_id, accept)
         case m.PatientSetMode():
             return ev.ModeLowered("patient")
+        case m.Record() | m.AnswerRecording() as recording:
+            return _of_recording(recording)
+        case m.PatientStopRecording() | m.PhysicianStopRecording():
+            return ev.RecordingStopped("physician" if ask.physician else "patient")
         case m.PhysicianSetMode(mode="voice"):
             return ev.ModeLowered("physician")
         case m.PhysicianSetMode(id=command_id):
@@ -76,6 +81,12 @@ def event_of(ask: Ask, next_place: Callable[[], int]) -> Command:  # noqa: PLR09
             return ev.PatientOffered()
         case m.HangUp() | m.Rejoin() | m.Leave() | m.Hold() | m.Resume() | m.PutBack() as plain:
             return _PLAIN[type(plain)]
+
+
+def _of_recording(command: m.Record | m.AnswerRecording) -> Command:
+    if isinstance(command, m.Record):
+        return ev.RecordingProposed(command.id, RECORDING_TERMS_VERSION)
+    return ev.RecordingAnswered(command.recording_id, command.accept, command.terms_version)
 
 
 _PLAIN: dict[type[m.Incoming], Command] = {

@@ -11,7 +11,7 @@ from typing import Any
 from signaling import events as ev
 from signaling.events import Event
 from signaling.messages import Summary
-from signaling.model import TERMINAL, Consult, OpenProposal
+from signaling.model import TERMINAL, Consult, OpenProposal, OpenRecording
 
 MAX_CLOCK_GAP_MS = 30 * 24 * 3600 * 1000
 
@@ -115,6 +115,8 @@ def thaw(text: str, now_ms: int, elapsed_ms: int) -> Consult:
     data["deadlines"] = tuple((kind, now_ms + left - gone_ms) for kind, left in data["deadlines"])
     if data["proposal"] is not None:
         data["proposal"] = OpenProposal(**data["proposal"])
+    if data.get("recording") is not None:
+        data["recording"] = OpenRecording(**data["recording"])
     return Consult(**data)
 
 

@@ -6,6 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from signaling.consent import (
+    AnswerRecording,
+    PatientStopRecording,
+    PhysicianStopRecording,
+    Record,
+)
 from signaling.wire import CommandId, ConnectionId, ConsultId, Digest, Incoming, Mode, Sdp
 
 # --- connecting -----------------------------------------------------------------------------
@@ -101,7 +107,15 @@ class Leave(Incoming):
 
 
 PatientCommand = Annotated[
-    Join | PatientOffer | AnswerMode | PatientSetMode | HangUp | Rejoin | Leave,
+    Join
+    | PatientOffer
+    | AnswerMode
+    | PatientSetMode
+    | AnswerRecording
+    | PatientStopRecording
+    | HangUp
+    | Rejoin
+    | Leave,
     Field(discriminator="kind"),
 ]
 
@@ -170,7 +184,15 @@ class Finish(Incoming):
 
 
 ConsoleCommand = Annotated[
-    Take | PhysicianOffer | Hold | Resume | PhysicianSetMode | PutBack | Finish,
+    Take
+    | PhysicianOffer
+    | Hold
+    | Resume
+    | PhysicianSetMode
+    | Record
+    | PhysicianStopRecording
+    | PutBack
+    | Finish,
     Field(discriminator="kind"),
 ]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from signaling import events as ev
-from signaling import rules
+from signaling import recording, rules
 from signaling.events import Effect, Event
 from signaling.messages import State
 from signaling.model import IN_CALL, Consult, Timers
@@ -110,6 +110,11 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Event]], Rule]] = {
     **_rows(IN_CALL, ev.ModeLowered, rules.lower),
     **_rows(IN_CALL, ev.VideoProposed, rules.propose),
     **_rows(IN_CALL, ev.ModeAnswered, rules.answer_mode),
+    **_rows(_TALK, ev.RecordingProposed, recording.propose),
+    **_rows(IN_CALL, ev.RecordingAnswered, recording.answer),
+    **_rows(IN_CALL, ev.RecordingStopped, recording.stop),
+    **_rows(("ended", "failed", "waiting"), ev.RecordingStopped, rules.no_news),
+    **_rows(IN_CALL, ev.RecordingFailed, recording.fail),
     **_rows(("connecting", "active", "held"), ev.HungUp, rules.hang_up, "interrupted"),
     **_rows(("interrupted",), ev.HungUp, rules.hang_up, "interrupted", "ended"),
     **_rows(("ended", "failed"), ev.HungUp, rules.no_news),

@@ -9,6 +9,7 @@ ConsultError
 ├── NobodyWaits          there is no patient to take
 ├── PriceChanged         the patient agreed to a price or terms that are not the consult's
 ├── ProposalGone         the proposed mode was answered or withdrawn
+├── RecordingOff         this server records nothing
 ├── OfferRefused         the media side cannot accept an SDP offer
 ├── LinkInvalid          a link is unknown, replayed, too early or expired: all alike
 ├── NotSignedIn          a console has no valid session
@@ -109,6 +110,15 @@ class ProposalGone(ConsultError):
     def __init__(self, consult_id: str, proposal_id: str) -> None:
         super().__init__("this proposal is no longer open")
         self.consult_id, self.proposal_id = consult_id, proposal_id
+
+
+class RecordingOff(ConsultError):
+    """This server records no calls."""
+
+    code = "recording_off"
+
+    def __init__(self) -> None:
+        super().__init__("calls are not recorded here")
 
 
 class OfferRefused(ConsultError):

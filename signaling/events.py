@@ -168,6 +168,35 @@ class Finished(Command):
     outcome: Outcome | None = None
 
 
+@dataclass(frozen=True)
+class RecordingProposed(Command):
+    """The physician asks to record; it begins when the patient agrees."""
+
+    kind = "recording_proposed"
+    by = "physician"
+    recording_id: str
+    terms_version: str
+
+
+@dataclass(frozen=True)
+class RecordingAnswered(Command):
+    """The patient agrees to be recorded, having read this version of the words, or does not."""
+
+    kind = "recording_answered"
+    by = "patient"
+    recording_id: str
+    accept: bool
+    terms_version: str
+
+
+@dataclass(frozen=True)
+class RecordingStopped(Command):
+    """Either side ends the recording, or the question for it."""
+
+    kind = "recording_stopped"
+    by: By
+
+
 # --- facts --------------------------------------------------------------------------------------
 
 
@@ -274,6 +303,15 @@ class Dropped(Fact):
 
 
 @dataclass(frozen=True)
+class RecordingFailed(Fact):
+    """A recording could not be stored, ``reason`` for programs."""
+
+    kind = "recording_failed"
+    recording_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class LongestCall(Fact):
     """The call reached its longest duration."""
 
@@ -290,6 +328,7 @@ EVENTS: tuple[type[Event], ...] = (
     ModeLowered, VideoProposed, PutBack, Finished, MediaStarted, MediaStopped, PatientGone,
     PatientBack, NodeRestarted, Expired, AnswerTimedOut, RetryDue, ConnectTimedOut,
     PhysicianFreed, ReopenTimedOut, HangUpTimedOut, WentOffline, Dropped, LongestCall,
+    RecordingProposed, RecordingAnswered, RecordingStopped, RecordingFailed,
 )  # fmt: skip
 
 
@@ -363,10 +402,29 @@ class AskReconnect:
     sides: tuple[Party, ...]
 
 
+@dataclass(frozen=True)
+class StartRecording:
+    """What is delivered from now on is recorded too. Given again after a crash: it goes on.
+
+    ``proposed_n`` and ``agreed_n`` are the events of the consult that hold both consents. Every
+    ``Disengage``, ``Settle`` and ``Discard`` ends a recording as :class:`StopRecording` does.
+    """
+
+    recording_id: str
+    proposed_n: int
+    agreed_n: int
+
+
+@dataclass(frozen=True)
+class StopRecording:
+    """Nothing is recorded any more; without effect where nothing was."""
+
+
 Effect = (
     Engage | HoldMedia | ResumeMedia | SwitchMode | Disengage | Settle | Discard | Release
-    | AskReconnect
+    | AskReconnect | StartRecording | StopRecording
 )  # fmt: skip
 EFFECTS: tuple[type[Effect], ...] = (
     Engage, HoldMedia, ResumeMedia, SwitchMode, Disengage, Settle, Discard, Release, AskReconnect,
+    StartRecording, StopRecording,
 )  # fmt: skip

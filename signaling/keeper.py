@@ -31,6 +31,7 @@ from signaling.errors import (
     Overloaded,
     PhysicianBusy,
     PriceChanged,
+    RecordingOff,
     Stopping,
     StorageTrouble,
     UnknownConsult,
@@ -233,7 +234,11 @@ class Keeper:
     async def _answer_once(self, ask: Ask) -> m.Answer:
         try:
             await self._loaded()
-            first = await self._first_answer(ask)
+            try:
+                first = await self._first_answer(ask)
+            except StorageTrouble:
+                self._stop_recording_at_once(ask)
+                raise
             if first is not None:
                 return first
             try:
@@ -267,6 +272,9 @@ class Keeper:
         command, case = ask.command, self._here()
         if isinstance(command, m.PatientOffer | m.PhysicianOffer):
             return await self._connect(ask, command)
+        if isinstance(command, m.Record) and not self._around.calls.may_record:
+            raise RecordingOff
+        self._stop_recording_at_once(ask)
         if isinstance(command, m.Join):
             await self._check_join(command, case)
         if isinstance(command, m.Take):
@@ -277,6 +285,12 @@ class Keeper:
             answer = accepted(ask)
         await self._move(event_of(ask, self._around.next_place), (ask, answer))
         return answer
+
+    def _stop_recording_at_once(self, ask: Ask) -> None:
+        """Consent that is taken back holds at once, whatever the database says."""
+        mine = ask.physician is None or self._here().core.physician_id == ask.physician.id
+        if mine and isinstance(ask.command, m.PatientStopRecording | m.PhysicianStopRecording):
+            self._perform((ev.StopRecording(),))
 
     async def _check_join(self, command: m.Join, case: Case) -> None:
         if self._around.stopping():

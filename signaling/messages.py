@@ -40,6 +40,13 @@ from signaling.commands import (
     Resume,
     Take,
 )
+from signaling.consent import (
+    AnswerRecording,
+    PatientStopRecording,
+    PhysicianStopRecording,
+    Record,
+    Recording,
+)
 from signaling.wire import (
     MAX_MESSAGE_BYTES,
     MAX_SDP_CHARS,
@@ -62,6 +69,7 @@ __all__ = [
     "PATIENT_COMMAND",
     "Answer",
     "AnswerMode",
+    "AnswerRecording",
     "ChargeLine",
     "CommandId",
     "ConsoleAuth",
@@ -90,11 +98,13 @@ __all__ = [
     "PatientMessage",
     "PatientOffer",
     "PatientSetMode",
+    "PatientStopRecording",
     "PatientUpdate",
     "PatientView",
     "Pause",
     "PhysicianOffer",
     "PhysicianSetMode",
+    "PhysicianStopRecording",
     "PhysicianUpdate",
     "PhysicianView",
     "Place",
@@ -105,6 +115,8 @@ __all__ = [
     "QueueChange",
     "QueueItem",
     "ReconnectMedia",
+    "Record",
+    "Recording",
     "Rejoin",
     "Released",
     "Resume",
@@ -198,6 +210,7 @@ class ConsultView(Outgoing):
     patient_online: bool
     physician_online: bool
     proposal: Proposal | None
+    recording: Recording | None
     service: Service
     price: Price
     created_at: str
@@ -224,6 +237,7 @@ class PhysicianView(ConsultView):
     returning: bool
     waited_ms: int
     outcome: str | None
+    may_record: bool
 
 
 class Event(Outgoing):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal
 
 from signaling import events as ev
 from signaling.events import Outcome, TimerKind
@@ -51,6 +51,20 @@ class OpenProposal:
 
 
 @dataclass(frozen=True)
+class OpenRecording:
+    """A recording that is proposed, on, or failed to be stored (:mod:`signaling.recording`).
+
+    ``proposed_n`` and ``agreed_n`` are the numbers of the events that hold the consents.
+    """
+
+    id: str
+    state: Literal["proposed", "on", "failed"]
+    terms_version: str
+    proposed_n: int
+    agreed_n: int = 0
+
+
+@dataclass(frozen=True)
 class Consult:
     """The moving part of a consult. ``version`` is the number of its last event."""
 
@@ -72,6 +86,7 @@ class Consult:
     patient_media: bool = False
     physician_media: bool = False
     proposal: OpenProposal | None = None
+    recording: OpenRecording | None = None
     hung_up: bool = False
     freed: bool = False
     """``interrupted``, but the physician was freed: it may be re-opened by the patient."""

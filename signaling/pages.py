@@ -278,6 +278,7 @@ class Pages:
             at_ms=self._clock.at_ms(),
             physician_online=who in self._consoles,
             summary=self._calls.summary(case.core.id),
+            may_record=self._calls.may_record,
         )
 
     def _of_call(self, consult_id: str, party: Party | None = None) -> Iterator[Page]:

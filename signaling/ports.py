@@ -33,6 +33,10 @@ class Database(Protocol):
 class CallControl(Protocol):
     """The live part of a consult: its media and its meter."""
 
+    @property
+    def may_record(self) -> bool:
+        """Whether calls may be recorded here, once both sides agree."""
+
     async def offer(self, consult: Consult, party: Party, connection_id: str, sdp: str) -> str:
         """Connect this side's media; returns the answer's SDP.
 

@@ -63,6 +63,7 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
             m.Service,
             m.Price,
             m.Proposal,
+            m.Recording,
             m.ChargeLine,
             m.Summary,
             m.Problem,

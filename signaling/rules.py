@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from signaling import events as ev
+from signaling import recording
 from signaling.errors import AlreadyTaken, InvalidTransition, ProposalGone
 from signaling.events import DisengageCause, Effect, Event, Outcome
 from signaling.messages import EndCause, Party, State
@@ -47,6 +48,7 @@ def _wait(c: Consult, now_ms: int, t: Timers) -> Consult:
         patient_media=False,
         physician_media=False,
         proposal=None,
+        recording=None,
         hung_up=False,
         freed=False,
         connected=False,
@@ -243,6 +245,7 @@ def physician_freed(c: Consult, _e: Event, now_ms: int, t: Timers) -> Moved:
         patient_media=False,
         physician_media=False,
         proposal=None,
+        recording=None,
         deadlines=(),
     )
     return arm(c, now_ms, Arm(on={"reopen": t.reopen_ms})), effects
@@ -318,7 +321,14 @@ def hang_up(c: Consult, _e: Event, now_ms: int, t: Timers) -> Moved | None:
     effects: tuple[Effect, ...] = (ev.Disengage("hung_up", "patient"),)
     if c.state == "held":
         effects += (ev.ResumeMedia(),)
-    c = replace(c, state="interrupted", hung_up=True, patient_media=False, proposal=None)
+    c = replace(
+        c,
+        state="interrupted",
+        hung_up=True,
+        patient_media=False,
+        proposal=None,
+        recording=None,
+    )
     return arm(c, now_ms, change), effects
 
 
@@ -371,6 +381,7 @@ def _end(c: Consult, cause: EndCause, party: Party | None, outcome: Outcome | No
         state="ended",
         deadlines=(),
         proposal=None,
+        recording=None,
         patient_media=False,
         physician_media=False,
         hung_up=False,
@@ -410,9 +421,12 @@ def restart(c: Consult, _e: Event, now_ms: int, t: Timers) -> Moved | None:
         c = replace(c, state="offered", deadlines=())
         return arm(c, now_ms, Arm(on={"answer": t.answer_ms})), ()
     change = Arm(off=frozenset({"free"}), on={"free": t.interrupted_ms})
+    effects: tuple[Effect, ...] = (_engage(c),)
     if c.state == "held":
-        return arm(c, now_ms, change), (_engage(c), ev.HoldMedia())
-    return arm(replace(c, state="interrupted"), now_ms, change), (_engage(c),)
+        effects += (ev.HoldMedia(),)
+    else:
+        c = replace(c, state="interrupted")
+    return arm(c, now_ms, change), (*effects, *recording.resumed(c))
 
 
 def no_news(_c: Consult, _e: Event, _now_ms: int, _t: Timers) -> None:
@@ -426,5 +440,6 @@ def standing_effects(c: Consult) -> tuple[Effect, ...]:
     if c.state in TERMINAL:
         return (ev.Discard(),)
     if c.state in IN_CALL and not c.hung_up and not c.freed:
-        return (_engage(c), ev.HoldMedia()) if c.state == "held" else (_engage(c),)
+        held: tuple[Effect, ...] = (ev.HoldMedia(),) if c.state == "held" else ()
+        return (_engage(c), *held, *recording.standing(c))
     return (ev.Disengage("hung_up" if c.hung_up else "freed", None),)

@@ -9,6 +9,7 @@ from typing import Any
 from signaling import messages as m
 from signaling.case import Case, Physician, rfc3339
 from signaling.model import TERMINAL, deadline_ms, pause
+from signaling.recording import recording_view
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Moment:
     at_ms: int
     physician_online: bool
     summary: m.Summary | None
+    may_record: bool = False
 
 
 def price(case: Case) -> m.Price:
@@ -58,6 +60,7 @@ def physician_view(case: Case, moment: Moment) -> m.PhysicianView:
         returning=case.order.returning,
         waited_ms=max(0, until - since),
         outcome=case.core.outcome,
+        may_record=moment.may_record,
     )
 
 
@@ -92,6 +95,7 @@ def _common(case: Case, moment: Moment) -> dict[str, Any]:
         "physician_online": moment.physician_online,
         "proposal": proposal
         and m.Proposal(id=proposal.id, mode=proposal.mode, fen_per_min=rates.video_fen_per_min),
+        "recording": recording_view(core),
         "service": m.Service(
             physician_name=core.physician_name or order.booked_physician_name,
             physician_title=core.physician_title or order.booked_physician_title,

@@ -2,6 +2,7 @@
 
 import { summaryOf } from "./consult.js";
 import { announce, ref, setText, show, showPhase } from "./dom.js";
+import { renderRecording } from "./recording-view.js";
 
 /** @typedef {import("./consult.js").ConsolePage} ConsolePage */
 /** @typedef {import("./consult.js").ConsolePhase} ConsolePhase */
@@ -30,6 +31,7 @@ export function renderConsole(phase, page, words, media, nowMs) {
   }
   if (phase === "queue") renderReceipt(page, words);
   if (phase === "connecting") renderCalling(page, words, nowMs);
+  renderRecording(phase === "in-call" ? page.view : null, words);
   if (phase === "in-call") renderCallControls(page, words);
   else closeDialog("finish-dialog");
 }
@@ -81,10 +83,22 @@ function renderCallControls(page, words) {
   show(toVideo, view.mode === "voice" && view.state === "active");
   toVideo.disabled = view.proposal !== null;
   show(ref("pending"), view.proposal !== null);
+  renderAsking(view);
   if (view.proposal) {
     const price = words.money(view.proposal.fen_per_min, view.price.currency);
     setText(ref("pending"), words.t("proposal.pending", { price }));
   }
   const summary = summaryOf(page);
   ref("call").dataset.chargeFen = String(page.meter?.charge_fen ?? summary?.charge_fen ?? 0);
+}
+
+/**
+ * The physician may ask, and sees that the patient has not answered yet.
+ * @param {import("./protocol").PhysicianView} view
+ */
+function renderAsking(view) {
+  const state = view.recording?.state ?? null;
+  const may = view.may_record && view.state === "active";
+  show(ref("record"), may && (state === null || state === "failed"));
+  show(ref("recording-pending"), state === "proposed");
 }

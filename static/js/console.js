@@ -208,6 +208,8 @@ function listen() {
   on("resume", () => forCall((consult_id) => ({ kind: "resume", consult_id })));
   on("to-voice", () => forCall((consult_id) => ({ kind: "set_mode", consult_id, mode: "voice" })));
   on("to-video", () => forCall((consult_id) => ({ kind: "set_mode", consult_id, mode: "video" })));
+  on("record", () => forCall((consult_id) => ({ kind: "record", consult_id })));
+  on("stop-recording", () => forCall((consult_id) => ({ kind: "stop_recording", consult_id })));
   on("finish", () => open("finish-dialog"));
   on("finish-cancel", () => closeDialog("finish-dialog"));
   on("finish-form", finish, "submit");

@@ -170,6 +170,14 @@ function answerProposal(accept) {
   if (proposal) void send({ kind: "answer_mode", proposal_id: proposal.id, accept });
 }
 
+/** @param {boolean} accept */
+function answerRecording(accept) {
+  const asked = page.view?.recording;
+  if (!asked) return;
+  const { id: recording_id, terms_version } = asked;
+  void send({ kind: "answer_recording", recording_id, accept, terms_version });
+}
+
 function listen() {
   const on = (/** @type {string} */ name, /** @type {() => void} */ act, event = "click") =>
     ref(name).addEventListener(event, act, { signal: LIFE.signal });
@@ -186,6 +194,9 @@ function listen() {
   on("rejoin", () => ((hungUp = false), void send({ kind: "rejoin" })));
   on("accept-video", () => answerProposal(true));
   on("decline-video", () => answerProposal(false));
+  on("agree-recording", () => answerRecording(true));
+  on("refuse-recording", () => answerRecording(false));
+  on("stop-recording", () => void send({ kind: "stop_recording" }));
   on("to-voice", () => void send({ kind: "set_mode", mode: "voice" }));
   on("take-back", () => location.reload());
   addEventListener("hashchange", () => location.reload(), { signal: LIFE.signal });

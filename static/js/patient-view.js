@@ -3,6 +3,7 @@
 import { isLive, summaryOf } from "./consult.js";
 import { announce, make, ref, setText, show, showPhase } from "./dom.js";
 import { showTrack } from "./device-view.js";
+import { renderRecording } from "./recording-view.js";
 
 /** @typedef {import("./consult.js").PatientPage} PatientPage */
 /** @typedef {import("./consult.js").PatientPhase} PatientPhase */
@@ -49,7 +50,11 @@ export function renderPatient(phase, page, words, media, local) {
   if (phase === "waiting") renderWaiting(page, view, words, media);
   setText(ref("calling"), words.t("connecting.title", { who: whoTreats(words, view) }));
   if (phase === "connecting") announce("assertive", words.t("called.title"));
-  if (phase === "in-call") renderProposal(view, words);
+  renderRecording(phase === "in-call" ? view : null, words);
+  if (phase === "in-call") {
+    renderProposal(view, words);
+    renderQuestion(view, words);
+  }
   if (phase === "summary") renderSummary(page, view, words);
 }
 
@@ -172,6 +177,21 @@ function renderProposal(view, words) {
     dialog.show(); // not modal: hanging up stays possible
     ref("proposal-title").focus();
   } else if (!proposal && dialog.open) dialog.close();
+}
+
+/**
+ * May the call be recorded?
+ * @param {View} view  @param {Words} words
+ */
+function renderQuestion(view, words) {
+  const dialog = /** @type {HTMLDialogElement} */ (ref("recording-question"));
+  const asked = view.recording?.state === "proposed";
+  if (asked && !dialog.open) {
+    setText(ref("recording-title"), words.t("recording.ask_title"));
+    setText(ref("recording-words"), words.t("recording.ask_words"));
+    dialog.show(); // not modal: hanging up stays possible
+    ref("recording-title").focus();
+  } else if (!asked && dialog.open) dialog.close();
 }
 
 /** @param {PatientPage} page  @param {View} view  @param {Words} words */

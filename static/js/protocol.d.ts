@@ -88,6 +88,19 @@ export interface PatientSetMode {
   mode: "voice";
 }
 
+export interface AnswerRecording {
+  kind: "answer_recording";
+  id: string;
+  recording_id: string;
+  accept: boolean;
+  terms_version: string;
+}
+
+export interface PatientStopRecording {
+  kind: "stop_recording";
+  id: string;
+}
+
 export interface HangUp {
   kind: "hang_up";
   id: string;
@@ -108,6 +121,8 @@ export type PatientCommand =
   | PatientOffer
   | AnswerMode
   | PatientSetMode
+  | AnswerRecording
+  | PatientStopRecording
   | HangUp
   | Rejoin
   | Leave;
@@ -147,6 +162,18 @@ export interface PhysicianSetMode {
   mode: Mode;
 }
 
+export interface Record {
+  kind: "record";
+  id: string;
+  consult_id: string;
+}
+
+export interface PhysicianStopRecording {
+  kind: "stop_recording";
+  id: string;
+  consult_id: string;
+}
+
 export interface PutBack {
   kind: "put_back";
   id: string;
@@ -166,6 +193,8 @@ export type ConsoleCommand =
   | Hold
   | Resume
   | PhysicianSetMode
+  | Record
+  | PhysicianStopRecording
   | PutBack
   | Finish;
 
@@ -197,6 +226,12 @@ export interface Proposal {
   id: string;
   mode: Mode;
   fen_per_min: number;
+}
+
+export interface Recording {
+  id: string;
+  state: "proposed" | "on" | "failed";
+  terms_version: string;
 }
 
 export type ChargeStep =
@@ -239,6 +274,7 @@ export interface ConsultView {
   patient_online: boolean;
   physician_online: boolean;
   proposal: Proposal | null;
+  recording: Recording | null;
   service: Service;
   price: Price;
   created_at: string;
@@ -260,6 +296,7 @@ export interface PhysicianView extends ConsultView {
   returning: boolean;
   waited_ms: number;
   outcome: string | null;
+  may_record: boolean;
 }
 
 export interface Event {
@@ -345,7 +382,7 @@ export interface Answer {
   kind: "answer";
   command_id: string;
   ok: boolean;
-  result: Record<string, string>;
+  result: { [name: string]: string };
   error: Problem | null;
 }
 

@@ -21,6 +21,7 @@ from signaling.model import (
     TERMINAL,
     TIMED_OUT,
     Consult,
+    OpenRecording,
     Timers,
     deadline_ms,
     due,
@@ -37,6 +38,8 @@ TO_WAITING = (ev.PatientBack(), ev.Joined("video", 7))
 TO_OFFERED = (*TO_WAITING, TAKEN)
 TO_CONNECTING = (*TO_OFFERED, ev.PatientOffered())
 TO_ACTIVE = (*TO_CONNECTING, *BOTH)
+ASKED = ev.RecordingProposed("recording1", "1")
+AGREED = ev.RecordingAnswered("recording1", True, "1")
 
 
 def after(*events: Event, at_ms: int = 0) -> Consult:
@@ -459,8 +462,15 @@ def test_a_crash_is_no_news_to_what_has_ended_or_was_left_open() -> None:
     ("consult", "effects"),
     [
         (after(*TO_ACTIVE, ev.Finished()), (ev.Settle("physician_finish", "physician"),)),
-        (after(*TO_ACTIVE), (ev.Engage("p_lin", "video"),)),
-        (after(*TO_ACTIVE, ev.Held()), (ev.Engage("p_lin", "video"), ev.HoldMedia())),
+        (after(*TO_ACTIVE), (ev.Engage("p_lin", "video"), ev.StopRecording())),
+        (
+            after(*TO_ACTIVE, ev.Held()),
+            (ev.Engage("p_lin", "video"), ev.HoldMedia(), ev.StopRecording()),
+        ),
+        (
+            after(*TO_ACTIVE, ASKED, AGREED),
+            (ev.Engage("p_lin", "video"), ev.StartRecording("recording1", 7, 8)),
+        ),
         (after(*TO_ACTIVE, ev.HungUp()), (ev.Disengage("hung_up", None),)),
         (after(*TO_WAITING), (ev.Disengage("freed", None),)),
         (after(*TO_OFFERED, ev.Left()), (ev.Discard(),)),
@@ -472,10 +482,97 @@ def test_who_lost_track_can_tell_what_must_hold(
     assert standing_effects(consult) == effects
 
 
+# --- recording ---------------------------------------------------------------------------------
+
+
+def test_a_call_is_recorded_once_both_have_agreed() -> None:
+    """The events that hold the two consents are named with what is recorded."""
+    asked, effects = effects_of(after(*TO_ACTIVE), ASKED)
+    assert asked.recording == OpenRecording("recording1", "proposed", "1", 7)
+    assert effects == []
+    on, effects = effects_of(asked, AGREED)
+    assert effects == [ev.StartRecording("recording1", 7, 8)]
+    assert on.recording == OpenRecording("recording1", "on", "1", 7, 8)
+    assert step(on, replace(ASKED, recording_id="recording2"), 0)[0] is on
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        ev.RecordingAnswered("recording2", True, "1"),
+        ev.RecordingAnswered("recording1", True, "2"),
+    ],
+)
+def test_consent_to_something_else_is_no_consent(answered: Event) -> None:
+    """Another question, or other words than those that were shown."""
+    with pytest.raises(ProposalGone):
+        step(after(*TO_ACTIVE, ASKED), answered, 0)
+    with pytest.raises(ProposalGone):
+        step(after(*TO_ACTIVE), AGREED, 0)
+    with pytest.raises(ProposalGone):
+        step(after(*TO_ACTIVE, ASKED, AGREED), AGREED, 0)
+
+
+def test_the_patient_may_decline_to_be_recorded() -> None:
+    declined, effects = effects_of(
+        after(*TO_ACTIVE, ASKED), ev.RecordingAnswered("recording1", False, "1")
+    )
+    assert (declined.recording, effects) == (None, [])
+
+
+@pytest.mark.parametrize("by", ["patient", "physician"])
+def test_either_side_ends_a_recording_at_any_time(by: ev.By) -> None:
+    for events in ((ASKED,), (ASKED, AGREED), (ASKED, AGREED, ev.Held())):
+        stopped, effects = effects_of(after(*TO_ACTIVE, *events), ev.RecordingStopped(by))
+        assert (stopped.recording, effects) == (None, [ev.StopRecording()])
+        assert step(stopped, ev.RecordingStopped(by), 0)[0] is stopped
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [
+        (ev.HungUp(),),
+        (ev.Finished(),),
+        (ev.MediaStopped("patient", 1), ev.PhysicianFreed()),
+        (ev.PatientGone(), ev.MediaStopped("patient", 1), ev.PhysicianFreed()),
+    ],
+)
+def test_consent_ends_with_the_call(apart: tuple[Event, ...]) -> None:
+    """Another physician, or a return after hanging up, needs it anew."""
+    assert after(*TO_ACTIVE, ASKED, AGREED, *apart).recording is None
+
+
+def test_who_hung_up_is_not_asked() -> None:
+    with pytest.raises(InvalidTransition):
+        step(after(*TO_ACTIVE, ev.HungUp()), ASKED, 0)
+
+
+def test_a_recording_goes_on_after_an_interruption_and_a_crash() -> None:
+    """Nobody took consent back: the page reloads and finds the red sign again."""
+    cut = after(*TO_ACTIVE, ASKED, AGREED, ev.MediaStopped("patient", 1))
+    assert cut.recording is not None
+    restarted, effects = effects_of(cut, ev.NodeRestarted())
+    assert effects == [ev.Engage("p_lin", "video"), ev.StartRecording("recording1", 7, 8)]
+    assert restarted.recording == cut.recording
+
+
+def test_a_full_disk_ends_the_recording_and_not_the_call() -> None:
+    full = ev.RecordingFailed("recording1", "storage_full")
+    failed, effects = effects_of(after(*TO_ACTIVE, ASKED, AGREED), full)
+    assert failed.state == "active"
+    assert failed.recording is not None
+    assert (failed.recording.state, effects) == ("failed", [ev.StopRecording()])
+    assert step(failed, full, 0)[0] is failed
+    assert step(after(*TO_ACTIVE), full, 0)[1] == ()
+    again = step(failed, replace(ASKED, recording_id="recording2"), 0)[0].recording
+    assert again == OpenRecording("recording2", "proposed", "1", 10)
+
+
 # --- what always holds -------------------------------------------------------------------------
 
 STATES: tuple[State, ...] = get_args(State)
 SIDES = st.sampled_from(["patient", "physician"])
+RECORDINGS = st.sampled_from(["recording1", "recording2"])
 OF: dict[type[Event], st.SearchStrategy[Event]] = {
     ev.Joined: st.builds(ev.Joined, st.sampled_from(["voice", "video"]), st.integers(1, 9)),
     ev.ModeAnswered: st.builds(
@@ -484,6 +581,12 @@ OF: dict[type[Event], st.SearchStrategy[Event]] = {
     ev.Taken: st.builds(ev.Taken, st.sampled_from(["p_lin", "p_wu"]), st.just("Dr."), st.just("")),
     ev.ModeLowered: st.builds(ev.ModeLowered, SIDES),
     ev.VideoProposed: st.builds(ev.VideoProposed, st.sampled_from(["proposal1", "proposal2"])),
+    ev.RecordingProposed: st.builds(ev.RecordingProposed, RECORDINGS, st.just("1")),
+    ev.RecordingAnswered: st.builds(
+        ev.RecordingAnswered, RECORDINGS, st.booleans(), st.sampled_from(["1", "2"])
+    ),
+    ev.RecordingStopped: st.builds(ev.RecordingStopped, SIDES),
+    ev.RecordingFailed: st.builds(ev.RecordingFailed, RECORDINGS, st.just("storage_full")),
     ev.Finished: st.builds(ev.Finished, st.sampled_from(["advised", None])),
     ev.MediaStarted: st.builds(ev.MediaStarted, SIDES),
     ev.MediaStopped: st.builds(ev.MediaStopped, SIDES, st.integers(0, 10)),

@@ -277,6 +277,49 @@ async def test_hold_mode_and_hanging_up_reach_the_call_and_both_pages(world: Wor
     ]
 
 
+async def test_a_call_is_recorded_when_both_pages_say_so(world: World) -> None:
+    patient, console = await world.in_call()
+    here = {"consult_id": "c_00000001"}
+    world.calls.performed.clear()
+    await console.ask("record", "recording-1", **here)
+    shown = await patient.next("consult", lambda u: u["view"]["recording"])
+    asked = shown["view"]["recording"]
+    assert (asked["id"], asked["state"]) == ("recording-1", "proposed")
+    words = {"recording_id": "recording-1", "terms_version": asked["terms_version"]}
+    answer = await patient.ask("answer_recording", accept=True, **words)
+    assert answer["ok"]
+    on = await console.next(
+        "consult", lambda u: (u["view"]["recording"] or {}).get("state") == "on"
+    )
+    started = ev.StartRecording("recording-1", on["view"]["n"] - 1, on["view"]["n"])
+    assert world.calls.performed == [started]
+    await patient.ask("stop_recording")
+    await console.next("consult", lambda u: u["view"]["recording"] is None)
+    assert world.calls.performed[-1] == ev.StopRecording()
+
+
+async def test_a_recording_stops_even_if_that_cannot_be_stored(world: World) -> None:
+    """Consent that is taken back holds at once."""
+    patient, console = await world.in_call()
+    await console.ask("record", "recording-1", consult_id="c_00000001")
+    shown = await patient.next("consult", lambda u: u["view"]["recording"])
+    version = shown["view"]["recording"]["terms_version"]
+    await patient.ask(
+        "answer_recording", accept=True, recording_id="recording-1", terms_version=version
+    )
+    world.disk.away = True
+    refused = await patient.ask("stop_recording")
+    assert refused["error"]["code"] == "storage_unavailable"
+    assert world.calls.performed[-1] == ev.StopRecording()
+
+
+async def test_nobody_is_asked_where_nothing_is_recorded(world: World) -> None:
+    world.calls.may_record = False
+    _, console = await world.in_call()
+    refused = await console.ask("record", consult_id="c_00000001")
+    assert refused["error"]["code"] == "recording_off"
+
+
 async def test_an_offer_that_media_refuses_changes_nothing(world: World) -> None:
     patient = await world.waiting()
     early = await patient.ask("offer", connection_id="connection-1", sdp="v=0")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from signaling.case import Case, Marks, NewConsult, Physician, freeze, rfc3339, thaw
 from signaling.messages import State
-from signaling.model import Arm, Consult, OpenProposal, arm
+from signaling.model import Arm, Consult, OpenProposal, OpenRecording, arm
 from signaling.queue import in_order, line, may_see, next_for, standings, visible
 
 LIN = Physician("p_lin", "Dr. Lin", "Chief physician", "o_1")
@@ -106,7 +106,11 @@ def test_deadlines_outlive_the_clock_they_were_counted_on(
     now_ms: int, later_ms: int, elapsed_ms: int, left_ms: int
 ) -> None:
     """A wall clock that was set back makes nothing due early."""
-    consult = Consult("c_00000001", proposal=OpenProposal("proposal1", "video"))
+    consult = Consult(
+        "c_00000001",
+        proposal=OpenProposal("proposal1", "video"),
+        recording=OpenRecording("recording1", "on", "1", 7, 8),
+    )
     consult = arm(consult, now_ms, Arm(on={"answer": left_ms}))
     thawed = thaw(freeze(consult, now_ms), later_ms, elapsed_ms)
     assert thawed.deadlines == (("answer", later_ms + left_ms - max(0, elapsed_ms)),)

@@ -97,6 +97,8 @@ def _gone() -> OperationalError:
 class SmallCalls:
     """A call that carries nothing: it says what it was asked, and settles in one row."""
 
+    may_record = True
+
     def __init__(self) -> None:
         self.performed: list[Effect] = []
         self.offers: list[tuple[str, Party, str]] = []

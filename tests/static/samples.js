@@ -16,6 +16,7 @@ const COMMON = {
   patient_online: true,
   physician_online: true,
   proposal: null,
+  recording: null,
   service: {
     physician_name: "王",
     physician_title: "主任",
@@ -46,7 +47,7 @@ export function patientView(other = {}) {
 
 /** @param {Partial<PhysicianView>} [other]  @returns {PhysicianView} */
 export function physicianView(other = {}) {
-  const own = { complaint: "咳嗽", returning: false, waited_ms: 0, outcome: null };
+  const own = { complaint: "咳嗽", returning: false, waited_ms: 0, outcome: null, may_record: true };
   return { ...COMMON, party: "physician", ...own, ...other };
 }
 
