@@ -34,6 +34,7 @@ class ReceiveTracker:
     Attributes:
         highest: Extended highest sequence number received.
         received: Packets counted.
+        missed: Packets that were not there when a later one came, repaired since or not.
     """
 
     __slots__ = (
@@ -47,6 +48,7 @@ class ReceiveTracker:
         "_sr_ntp",
         "_transit",
         "highest",
+        "missed",
         "received",
         "ssrc",
     )
@@ -55,6 +57,7 @@ class ReceiveTracker:
         self.ssrc = ssrc
         self.highest = -1
         self.received = 0
+        self.missed = 0
         self._clock_rate = clock_rate
         self._base = 0
         self._transit: int | None = None
@@ -90,6 +93,21 @@ class ReceiveTracker:
         return True
 
     @property
+    def expected(self) -> int:
+        """How many packets the source has sent, by its sequence numbers (RFC 3550 A.3)."""
+        return 0 if self.highest < 0 else self.highest - self._base + 1
+
+    @property
+    def unrepaired(self) -> int:
+        """How many of the expected packets have not come, or not yet."""
+        return self.expected - self.received
+
+    @property
+    def jitter_ms(self) -> int:
+        """Interarrival jitter (RFC 3550 A.8), milliseconds."""
+        return (self._jitter_16 >> 4) * 1000 // self._clock_rate
+
+    @property
     def has_gap(self) -> bool:
         """Whether packets are missing that can still be asked for."""
         return bool(self._missing)
@@ -100,6 +118,7 @@ class ReceiveTracker:
 
     def _note_gap(self, first: int, count: int, now_ms: int) -> None:
         missing = self._missing
+        self.missed += count
         if count > _MAX_GAP:
             missing.clear()
             return
@@ -132,7 +151,7 @@ class ReceiveTracker:
         """The block for the next receiver report; None before the first packet."""
         if self.highest < 0:
             return None
-        expected = self.highest - self._base + 1
+        expected = self.expected
         expected_since = expected - self._expected_before
         lost_since = expected_since - (self.received - self._received_before)
         self._expected_before = expected

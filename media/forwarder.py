@@ -50,6 +50,7 @@ class Forwarder:
         waiting: The next packet that may begin the stream has not come yet. For video that is a
             keyframe: ask the source for one.
         packets, octets: Sent so far, for sender reports (RFC 3550 §6.4.1).
+        frames: Packets with the marker sent so far; one ends each picture (RFC 7741 §4.1).
         timestamp_offset: Add to a source timestamp to get the receiver's, modulo 2**32.
     """
 
@@ -67,6 +68,7 @@ class Forwarder:
         "_rtx_sequence",
         "_sent_ms",
         "_sequence_offset",
+        "frames",
         "octets",
         "packets",
         "stream",
@@ -79,6 +81,7 @@ class Forwarder:
         self.waiting = True
         self.packets = 0
         self.octets = 0
+        self.frames = 0
         self.timestamp_offset = 0
         self._is_video = stream.kind == "video"
         self._extensions: ExtensionMap | None = None  # None: nothing to rewrite
@@ -145,6 +148,7 @@ class Forwarder:
             self._sent_ms[slot] = now_ms
         self.packets += 1
         self.octets += length - header
+        self.frames += data[1] >> 7
         self._last_ms = now_ms
         return True
 

@@ -37,6 +37,7 @@ class Inbound:
         srtp: Its keys; None until DTLS is complete, and again when the connection is over.
         tracks: What the participant sends, by mid.
         subscriptions: What it gets, by the SSRC that it knows: its feedback names that.
+        round_trip_ms: To the participant and back, as its latest report told (RFC 3550 §6.4.1).
     """
 
     __slots__ = (
@@ -54,6 +55,7 @@ class Inbound:
         "_send_rtcp",
         "_sources",
         "_ssrc",
+        "round_trip_ms",
         "srtp",
         "subscriptions",
         "tracks",
@@ -70,6 +72,7 @@ class Inbound:
         self.srtp: SrtpContext | None = None
         self.tracks: dict[str, IncomingTrack] = {}
         self.subscriptions: dict[int, Subscription] = {}
+        self.round_trip_ms: int | None = None
         self._participant_id = participant_id
         self._counters = counters
         self._send_rtcp = send_rtcp
@@ -249,15 +252,31 @@ class Inbound:
             if isinstance(packet, rtcp.Nack):
                 self._lookups -= len(packet.sequences)
             subscription = self.subscriptions.get(packet.ssrc)
-            if subscription is None or not subscription.active:
-                continue
-            if isinstance(packet, rtcp.Nack):
-                self._counters.retransmitted += subscription.resend(
-                    packet.sequences, self._scratch, now_ms
-                )
-            elif isinstance(packet, rtcp.KeyframeRequest) and subscription.track is not None:
-                subscription.track.want_keyframe()
-                subscription.track.sender.request_keyframes(now_ms)
+            if subscription is not None and subscription.active:
+                self._receive_feedback(packet, subscription, now_ms)
+
+    def _receive_feedback(
+        self,
+        packet: rtcp.Nack | rtcp.ReportBlock | rtcp.KeyframeRequest,
+        subscription: Subscription,
+        now_ms: int,
+    ) -> None:
+        """Take what the participant says of a stream that it gets."""
+        track = subscription.track
+        if isinstance(packet, rtcp.Nack):
+            self._counters.retransmitted += subscription.resend(
+                packet.sequences, self._scratch, now_ms
+            )
+        elif isinstance(packet, rtcp.ReportBlock):
+            source = track.current if track is not None else None
+            tracker = source.tracker if source is not None else None
+            sent = subscription.forwarder.packets
+            round_trip_ms = subscription.reports.take(packet, sent, tracker, now_ms)
+            if round_trip_ms is not None:
+                self.round_trip_ms = round_trip_ms
+        elif track is not None:
+            track.want_keyframe()
+            track.sender.request_keyframes(now_ms)
 
     def _receive_report(self, report: rtcp.SenderReport, now_ms: int) -> None:
         source = self._sources.get(report.ssrc)
@@ -266,7 +285,7 @@ class Inbound:
         source.tracker.sender_reported(report.ntp, now_ms)
         if source.track.current is source:
             for output in source.track.outputs:
-                output.pass_report(report)
+                output.pass_report(report, now_ms)
 
     def _receive_estimate(self, bitrate_bps: int, now_ms: int) -> None:
         """Share what this participant can receive among those who send it video."""

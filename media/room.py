@@ -17,7 +17,9 @@ from media.counters import MediaCounters
 from media.endpoint import Endpoint, Names
 from media.errors import ConnectionReplaced, RoomClosed, ScreenTaken
 from media.flow import Flow, FlowReading
+from media.gauge import gauge
 from media.ice import Address
+from media.quality import LineQuality, LineWatch
 from media.sdp import Candidate, parse_offer
 from media.seating import HOME, SCREEN, Seat, assign, needed
 from media.tracks import IncomingTrack, Subscription
@@ -83,7 +85,7 @@ class Switchboard(Protocol):
 class Participant:
     """One participant of a room; it outlives its connections."""
 
-    __slots__ = ("endpoint", "flows", "participant_id", "retired", "seats", "side")
+    __slots__ = ("endpoint", "flows", "line", "participant_id", "retired", "seats", "side")
 
     def __init__(self, participant_id: str, side: str, flows: Mapping[str, Flow]) -> None:
         """`flows` by role: new ones, or those of its earlier stay in the room."""
@@ -91,6 +93,7 @@ class Participant:
         self.side = side
         self.flows = flows
         self.endpoint: Endpoint | None = None
+        self.line = LineWatch()
         self.retired: list[str] = []  # connections that newer ones replaced, oldest first
         self.seats: dict[str, int] = {}  # whom it gets where (media.seating)
 
@@ -245,6 +248,15 @@ class Room:
         """Whether a connection of this participant is here, or being set up."""
         participant = self._participants.get(participant_id)
         return participant is not None and participant.endpoint is not None
+
+    def quality(self, now_ms: int) -> dict[str, LineQuality]:
+        """What each participant's line is like since the last call; call it once a second."""
+        endpoints = {p: p.endpoint for p in self._participants.values()}
+        fed = [s for e in endpoints.values() if e is not None for s in e.subscriptions.values()]
+        return {
+            p.participant_id: gauge(p.line, endpoint, fed, p.sends(frozenset(KINDS)), now_ms)
+            for p, endpoint in endpoints.items()
+        }
 
     def tick(self, now_ms: int) -> None:
         """Each 100 ms: flows that have stopped, and what endpoints have to do by time."""

@@ -35,7 +35,7 @@ _MAX_REMB_BPS: Final = 0x3FFFF << 63
 
 @dataclass(frozen=True, slots=True)
 class SenderReport:
-    """RFC 3550 §6.4.1, without its report blocks. `ntp` is 32.32 fixed point of the sender."""
+    """RFC 3550 §6.4.1, its report blocks apart. `ntp` is 32.32 fixed point of the sender."""
 
     ssrc: int
     ntp: int

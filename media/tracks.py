@@ -8,6 +8,7 @@ from media.dtls import PacketBuffer
 from media.feedback import KeyframeRequests, ReceiveTracker
 from media.flow import Flow
 from media.forwarder import Forwarder, OutgoingStream
+from media.reports import Reports
 from media.rtcp import SenderReport, sender_report, source_description
 from media.rtp import ExtensionMap
 from media.sdp import Codec, OutgoingTrack, Section
@@ -121,6 +122,7 @@ class Subscription:
         active: Packets are delivered now.
         track: What feeds it; None if nobody does.
         position: The index of the m-line among those of its kind that the receiver has: its seat.
+        reports: What its receiver reported of it.
     """
 
     __slots__ = (
@@ -135,6 +137,7 @@ class Subscription:
         "mid",
         "position",
         "receiver",
+        "reports",
         "stream",
         "track",
     )
@@ -172,6 +175,7 @@ class Subscription:
         self.position = position
         self._source: Source | None = None  # whose packets the forwarder continues
         self._budget = RESEND_BUDGET
+        self.reports = Reports(self.stream.clock_rate)
 
     def fits(self, section: Section) -> bool:
         """Whether a later offer's m-line describes the same subscription."""
@@ -210,7 +214,7 @@ class Subscription:
                 ExtensionMap(track.extensions, self._extensions, track.mid, self.mid)
             )
 
-    def pass_report(self, report: SenderReport) -> None:
+    def pass_report(self, report: SenderReport, now_ms: int) -> None:
         """Pass on a sender report of the source in the receiver's terms, for lip sync."""
         forwarder = self.forwarder
         if forwarder.waiting:
@@ -221,6 +225,7 @@ class Subscription:
             SenderReport(ssrc, report.ntp, stamp), forwarder.packets, forwarder.octets
         )
         self.receiver.send_rtcp(outgoing + source_description(ssrc, self.described().cname))
+        self.reports.sent(report.ntp, now_ms)
 
     def resend(self, sequences: tuple[int, ...], packet: PacketBuffer, now_ms: int) -> int:
         """Answer a NACK, using `packet` as scratch. Returns how many packets were sent again."""

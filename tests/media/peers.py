@@ -300,7 +300,9 @@ class Peer:
 
     # Media --------------------------------------------------------------------------------------
 
-    async def send(self, kind: str, payload: bytes = bytes(60), *, timestamp: int = 0) -> int:
+    async def send(
+        self, kind: str, payload: bytes = bytes(60), *, timestamp: int = 0, marker: bool = False
+    ) -> int:
         """Send a packet with mid and abs-send-time; returns its sequence number."""
         payload_type, ssrc, mid = {
             "audio": (self.audio_type, self.audio_ssrc, b"0"),
@@ -312,7 +314,8 @@ class Peer:
         self._sequence[kind] = sequence + 1 & 0xFFFF
         elements = bytes(((MID_ID + self.shift) << 4,)) + mid
         elements += bytes(((ABS_SEND_TIME_ID + self.shift) << 4 | 2, 1, 2, 3)) + bytes(2)
-        header = struct.pack("!BBHII", 0x90, payload_type, sequence, timestamp, ssrc)
+        second = marker << 7 | payload_type
+        header = struct.pack("!BBHII", 0x90, second, sequence, timestamp, ssrc)
         assert self.dtls is not None
         await self.dtls._send_rtp(header + struct.pack("!HH", 0xBEDE, 2) + elements + payload)
         return sequence

@@ -94,6 +94,18 @@ def test_sender_reports_come_back(ssrc: int, ntp: int, stamp: int) -> None:
     assert second.chunks[0].items == [(1, b"name")]
 
 
+@given(ssrc=U32, blocks=BLOCKS)
+def test_blocks_of_sender_reports_are_read_too(ssrc: int, blocks: list[rtcp.ReportBlock]) -> None:
+    """Who sends media reports on what it gets in its own sender reports (RFC 3550 §6.4.1)."""
+    receivers = rtcp.receiver_report(ssrc, blocks)
+    info = struct.pack("!QIII", 5 << 16, 6, 7, 8)
+    head = struct.pack("!BBHI", 0x80 | len(blocks), 200, 6 + 6 * len(blocks), ssrc)
+    data = head + info + receivers[8:]
+    assert rtcp.parse(data) == [rtcp.SenderReport(ssrc, 5 << 16, 6), *blocks]
+    (theirs,) = aiortc_rtp.RtcpPacket.parse(data)
+    assert [r.ssrc for r in theirs.reports] == [b.ssrc for b in blocks]
+
+
 def test_both_ways_to_ask_for_a_keyframe_are_read() -> None:
     fir = bytes.fromhex("84ce0004 00000001 00000000 00000002 07000000")
     assert rtcp.parse(rtcp.picture_loss(1, 2)) == rtcp.parse(fir) == [rtcp.KeyframeRequest(2)]
