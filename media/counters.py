@@ -13,6 +13,7 @@ class MediaCounters:
         forwarded: RTP packets sent on to a receiver, retransmissions not counted.
         retransmitted: RTP packets sent again for a NACK.
         stun: Binding requests answered.
+        path_changes: Connections that moved to another address of their participant.
         handshakes: DTLS handshakes completed.
         dtls_failures: DTLS handshakes that failed, wrong fingerprints included.
         tcp_refused: TCP connections over a limit, or closed for not being ICE.
@@ -24,6 +25,7 @@ class MediaCounters:
     forwarded: int = 0
     retransmitted: int = 0
     stun: int = 0
+    path_changes: int = 0
     handshakes: int = 0
     dtls_failures: int = 0
     tcp_refused: int = 0

@@ -22,9 +22,15 @@ CONNECT_DEADLINE_MS: Final = 30_000
 
 
 class Path(Protocol):
-    """One validated address of the peer, over UDP or TCP."""
+    """One validated address of the peer, over UDP or TCP.
+
+    Attributes:
+        endpoint: Set while this is the selected address of an endpoint: its packets go straight to
+            `receive_rtp` and `receive_rtcp`, those of others to `receive_elsewhere`.
+    """
 
     transport: str
+    endpoint: "Endpoint | None"
 
     def send(self, data: bytes | memoryview) -> None:
         """Send one datagram; drop it if it cannot be sent at once."""
@@ -57,8 +63,8 @@ class Endpoint:
     Attributes:
         transport: "udp" or "tcp" once an address is selected, before that empty.
         subscriptions: What the participant gets, by mid.
-        receive_rtp: Takes an SRTP packet from a validated address (`Inbound.receive_rtp`).
-        receive_rtcp: Takes an SRTCP packet from a validated address.
+        receive_rtp: Takes an SRTP packet from the selected address (`Inbound.receive_rtp`).
+        receive_rtcp: Takes an SRTCP packet from the selected address.
     """
 
     __slots__ = (
@@ -66,12 +72,15 @@ class Endpoint:
         "_counters",
         "_created_ms",
         "_dtls",
+        "_elsewhere_ms",
+        "_heard_ms",
         "_ice",
         "_is_over",
         "_is_told",
         "_local",
         "_offer",
         "_owner",
+        "_path",
         "_paths",
         "_session_id",
         "_session_version",
@@ -107,7 +116,10 @@ class Endpoint:
         self._dtls = DtlsTransport(offer.fingerprints)
         self._srtp: SrtpContext | None = None  # to send
         self._paths: dict[Address, Path] = {}
+        self._path: Path | None = None  # the selected one
         self._transmit: Callable[[bytes | memoryview], None] | None = None
+        self._elsewhere_ms = now_ms  # the last authentic packet over another path than that
+        self._heard_ms: int | None = None  # the last one over that, as far as `_last_heard` looked
         self._session_id = secrets.randbits(62)
         self._session_version = 0
         self._cname = secrets.token_hex(8)
@@ -189,28 +201,75 @@ class Endpoint:
 
         The caller routes `result.validated` here and forgets `result.forget`.
         """
-        result = self._ice.handle(data, source, now_ms)
+        result = self._ice.handle(data, source, now_ms, self._last_heard())
         if result.reply is not None:
             self._counters.stun += 1
             path.send(result.reply)
         if result.validated is not None:
             self._paths[source] = path
-            if source == self._ice.selected:
-                self._select(path)
         for address in result.forget:
             self._paths.pop(address, None)
+        self._follow()
         return result
 
-    def _select(self, path: Path) -> None:
-        self._transmit = path.send
-        self.transport = path.transport
-        self._tell_connected()
+    def receive_elsewhere(
+        self, packet: PacketBuffer, length: int, source: Address, now_ms: int
+    ) -> None:
+        """Take SRTP or SRTCP from a validated address that is not the selected one.
 
-    def lose_path(self, address: Address) -> None:
-        """The address is of no use any more: its connection ended or consent is lost."""
-        path = self._paths.pop(address, None)
-        if path is not None and self._transmit == path.send:
-            self._transmit = None
+        An authentic packet may make it that (`IceLite.heard`).
+        """
+        heard_ms, refused = self._last_heard(), self._refused()
+        if 191 < packet.data[1] < 224:
+            self.receive_rtcp(bytes(packet.view[:length]), now_ms)
+        else:
+            self.receive_rtp(packet, length, now_ms)
+        if self._refused() != refused:
+            return
+        self._elsewhere_ms = now_ms
+        if self._ice.heard(source, now_ms, heard_ms):
+            self._follow()
+            self._heard_ms = now_ms
+
+    def _refused(self) -> int:
+        """How many packets were not authentic so far, whoever's."""
+        dropped = self._counters.dropped
+        return sum(dropped.get(reason, 0) for reason in ("srtp", "srtcp", "not_connected"))
+
+    def _last_heard(self) -> int | None:
+        """When media last came from the selected address, None for never.
+
+        Its packets leave no trace but the time of the last of each flow, so that they cost nothing
+        more; what came over other paths is known and told apart.
+        """
+        lasts = (track.flow.last_ms for track in self.inbound.tracks.values())
+        last_ms = max((at for at in lasts if at is not None), default=0)
+        if last_ms > self._elsewhere_ms:
+            self._heard_ms = last_ms
+        return self._heard_ms
+
+    def _follow(self) -> None:
+        """Send over the path that ICE has selected by now."""
+        selected = self._ice.selected
+        path = None if selected is None else self._paths[selected]
+        if path is self._path:
+            return
+        if self._path is not None:
+            self._path.endpoint = None
+            self._counters.path_changes += path is not None
+        self._path, self._heard_ms = path, None
+        self._transmit = None if path is None else path.send
+        if path is not None:
+            path.endpoint = self
+            self.transport = path.transport
+            self._tell_connected()
+
+    def lose_path(self, address: Address, now_ms: int) -> None:
+        """The address is of no use any more: its connection has ended."""
+        if not self._is_over:
+            self._ice.lose(address, now_ms)
+            self._paths.pop(address, None)
+            self._follow()
 
     def receive_dtls(self, data: bytes, path: Path, now_ms: int) -> None:
         """Take a DTLS datagram that came over `path` from a validated address."""
@@ -283,7 +342,9 @@ class Endpoint:
             subscription.tick()
         expired = self._ice.expire(now_ms)
         for address in expired:
-            self.lose_path(address)
+            self._paths.pop(address, None)
+        self._ice.settle(now_ms, self._last_heard())
+        self._follow()
         return expired
 
     def close(self) -> tuple[Address, ...]:
@@ -296,7 +357,9 @@ class Endpoint:
         for datagram in self._dtls.close():
             if self._transmit is not None:
                 self._transmit(datagram)
-        self._transmit = None
+        if self._path is not None:
+            self._path.endpoint = None
+        self._path = self._transmit = None
         self.inbound.close()
         self.subscriptions = {}
         addresses = tuple(self._paths)

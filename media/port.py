@@ -18,6 +18,7 @@ from media.endpoint import Endpoint
 from media.ice import Address, username_ufrag
 from media.room import Room, RoomListener
 from media.sockets import MediaSettings, Sockets, bind, host_candidates
+from media.stun import address as address_of
 from media.tcp import TcpConnection, TcpLimits
 
 __all__ = ["MediaPort", "MediaSettings", "UdpPath"]
@@ -26,27 +27,36 @@ log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.1
 MAX_BATCH: Final = 64
+LISTEN_BACKLOG: Final = 1_024
+"""Connections that wait to be taken: all pages come back at once after a network's outage."""
+
 _FAULT_LOG_MS: Final = 60_000
 
 
 class UdpPath:
-    """One validated UDP address."""
+    """One validated UDP address.
 
-    __slots__ = ("_counters", "_raw", "_sendto", "address", "endpoint", "transport")
+    Attributes:
+        raw: The address as the socket gives it.
+        holder: Whose address it is, None until a check held.
+        endpoint: The same while it is the selected address, else None: `media.endpoint.Path`.
+    """
+
+    __slots__ = ("_counters", "_sendto", "address", "endpoint", "holder", "raw", "transport")
 
     def __init__(self, udp: socket.socket, raw: tuple[str, int], counters: MediaCounters) -> None:
-        """`raw` is the address as the socket gives it."""
         self.transport = "udp"
-        self.address: Address = ("udp", raw[0], raw[1])
+        self.address = address_of("udp", *raw)
+        self.raw = raw
+        self.holder: Endpoint | None = None
         self.endpoint: Endpoint | None = None
         self._sendto = udp.sendto
-        self._raw = raw
         self._counters = counters
 
     def send(self, data: bytes | memoryview) -> None:
         """Send one datagram; a full socket buffer or an unreachable peer loses it."""
         try:
-            self._sendto(data, self._raw)
+            self._sendto(data, self.raw)
         except OSError:
             self._counters.drop("send_failed")
 
@@ -69,8 +79,8 @@ class MediaPort:
         self._rooms: dict[str, Room] = {}
         self._by_ufrag: dict[str, Endpoint] = {}
         self._ufrags: dict[Endpoint, tuple[str, ...]] = {}
-        self._udp_paths: dict[tuple[str, int], UdpPath] = {}
-        self._tcp_paths: dict[Address, TcpConnection] = {}
+        self._udp_paths: dict[tuple[str, int], UdpPath] = {}  # by their raw addresses
+        self._validated: dict[Address, UdpPath | TcpConnection] = {}
         self._packet = PacketBuffer()
         self._udp = sockets.udp
         self._server: asyncio.Server | None = None
@@ -94,6 +104,7 @@ class MediaPort:
             media_port._server = await media_port._loop.create_server(
                 lambda: TcpConnection(media_port, media_port._limits, media_port.counters),
                 sock=sockets.tcp,
+                backlog=LISTEN_BACKLOG,
             )
         media_port._ticker = asyncio.create_task(media_port._tick(), name="media-tick")
         return media_port
@@ -157,15 +168,14 @@ class MediaPort:
         An address that belongs to another endpoint by now stays.
         """
         for address in addresses:
-            if address[0] == "udp":
-                path = self._udp_paths.get(address[1:])
-                if path is not None and path.endpoint is endpoint:
-                    del self._udp_paths[address[1:]]
+            path = self._validated.get(address)
+            if path is None or path.holder is not endpoint:
+                continue
+            del self._validated[address]
+            if isinstance(path, UdpPath):
+                del self._udp_paths[path.raw]
             else:
-                connection = self._tcp_paths.get(address)
-                if connection is not None and connection.endpoint is endpoint:
-                    del self._tcp_paths[address]
-                    connection.close()
+                path.close()
 
     # Datagrams ----------------------------------------------------------------------------------
 
@@ -230,21 +240,23 @@ class MediaPort:
 
     def _dispatch(self, path: "UdpPath | TcpConnection", length: int, now_ms: int) -> None:
         """Tell by the first byte what a datagram is (RFC 7983 §7)."""
-        packet, endpoint = self._packet, path.endpoint
+        packet, endpoint, holder = self._packet, path.endpoint, path.holder
         first, second = packet.data[0], packet.data[1]
         if not 12 <= length <= MAX_DATAGRAM_BYTES:
             self.counters.drop("too_long" if length else "empty")
         elif first < 4:
             self._take_stun(bytes(packet.view[:length]), path, now_ms)
-        elif endpoint is None:
+        elif holder is None:
             self.counters.drop("stranger")
         elif 127 < first < 192:
-            if 191 < second < 224:
+            if endpoint is None:
+                holder.receive_elsewhere(packet, length, path.address, now_ms)
+            elif 191 < second < 224:
                 endpoint.receive_rtcp(bytes(packet.view[:length]), now_ms)
             else:
                 endpoint.receive_rtp(packet, length, now_ms)
         elif 19 < first < 64:
-            endpoint.receive_dtls(bytes(packet.view[:length]), path, now_ms)
+            holder.receive_dtls(bytes(packet.view[:length]), path, now_ms)
         else:
             self.counters.drop("garbage")
 
@@ -254,19 +266,19 @@ class MediaPort:
         if endpoint is None:
             self.counters.drop("stun")
             return
-        holder = path.endpoint
-        if holder is not None and holder is not endpoint and not holder.is_over:
-            self.counters.drop("address_taken")  # its source is forged: another call lives there
-            return
+        if path.holder is not None and path.holder is not endpoint:
+            if not path.holder.is_over:
+                self.counters.drop("address_taken")  # a forged source: another call lives there
+                return
+            path.holder = path.endpoint = None
         result = endpoint.receive_stun(data, path, path.address, now_ms)
         if result.validated is None:
             self.counters.drop("stun")
             return
-        path.endpoint = endpoint
+        path.holder = endpoint
+        self._validated[path.address] = path
         if isinstance(path, UdpPath):
-            self._udp_paths[path.address[1:]] = path
-        else:
-            self._tcp_paths[path.address] = path
+            self._udp_paths[path.raw] = path
         if result.forget:
             self.forget(endpoint, result.forget)
         if len(self._ufrags.get(endpoint, ())) > 1:
@@ -274,9 +286,10 @@ class MediaPort:
 
     def lose_connection(self, connection: TcpConnection) -> None:
         """A TCP connection has ended."""
-        self._tcp_paths.pop(connection.address, None)
-        if connection.endpoint is not None:
-            connection.endpoint.lose_path(connection.address)
+        if self._validated.get(connection.address) is connection:
+            del self._validated[connection.address]
+        if connection.holder is not None:
+            connection.holder.lose_path(connection.address, self.now_ms())
 
     # Time ---------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from media.sdp import Candidate
 
 _SOCKET_BUFFER_BYTES: Final = 4 << 20
 _BIND_ATTEMPTS: Final = 16
+_UNACKNOWLEDGED_MS: Final = 10_000
 _UDP_PRIORITY: Final = 2_130_706_431  # RFC 8445 §5.1.2.1: host, component 1
 _TCP_PRIORITY: Final = 1_671_430_143  # RFC 6544 §4.2: below UDP, passive
 
@@ -22,7 +23,7 @@ class MediaSettings:
         host: Address to bind, IPv4 or IPv6; "::" takes both.
         port: Number for UDP and TCP alike; 0 takes a free one.
         advertise: The addresses that participants reach the server by, best first.
-        max_tcp_connections: In total, and `max_tcp_per_address` from one address.
+        max_tcp_connections: In total, and `max_tcp_per_address` from one IPv4 address or IPv6 /64.
     """
 
     host: str = "127.0.0.1"
@@ -80,6 +81,8 @@ def _socket(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         if kind == socket.SOCK_STREAM:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # inherited by its connections: one whose peer vanished ends, and another path is taken
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
         else:
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 bound.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER_BYTES)

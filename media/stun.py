@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 Address = tuple[str, str, int]
-"""A transport address of a peer: ("udp" or "tcp", host as text, port)."""
+"""A transport address of a peer: ("udp" or "tcp", host as text, port). Build it with `address`."""
 
 MAX_MESSAGE_BYTES: Final = 1_500
 
@@ -41,6 +41,19 @@ _INTEGRITY_VALUE_BYTES: Final = 20
 _HEADER: Final = struct.Struct("!HHI12s")
 _ATTRIBUTE: Final = struct.Struct("!HH")
 _UNSIGNED: Final = struct.Struct("!I")
+
+
+_MAPPED: Final = "::ffff:"
+
+
+def address(transport: str, host: str, port: int) -> Address:
+    """The address of a peer as a socket names it.
+
+    A socket for both families names an IPv4 peer "::ffff:192.0.2.7"; that is 192.0.2.7 here.
+    """
+    if host.startswith(_MAPPED) and "." in host:
+        host = host[len(_MAPPED) :]
+    return (transport, host, port)
 
 
 @dataclass(frozen=True, slots=True)

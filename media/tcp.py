@@ -1,6 +1,7 @@
 """ICE-TCP, passive side: RFC 4571 frames on one connection (RFC 6544)."""
 
 import asyncio
+import ipaddress
 import struct
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ from media.counters import MediaCounters
 from media.dtls import MAX_DATAGRAM_BYTES
 from media.endpoint import Endpoint
 from media.ice import Address
+from media.stun import address
 
 STRANGER_TIMEOUT_MS: Final = 10_000
 """How long a connection may stay without a signed STUN check. After that consent rules."""
@@ -31,9 +33,18 @@ class FrameTaker(Protocol):
         """The connection has ended."""
 
 
+def network_of(host: str) -> str:
+    """What counts as one host: an IPv4 address, or the IPv6 network of 64 bits it is free to use.
+
+    `host` is an IP address as a socket names it, with a zone or without.
+    """
+    ip = ipaddress.ip_address(host)
+    return host if ip.version == 4 else ip.packed[:8].hex()
+
+
 @dataclass(slots=True)
 class TcpLimits:
-    """The open connections of a port, and how many there may be."""
+    """The open connections of a port, and how many there may be, by `network_of` their hosts."""
 
     total: int
     per_address: int
@@ -42,7 +53,7 @@ class TcpLimits:
 
     def admit(self, connection: "TcpConnection") -> bool:
         """Count a connection; False if there are too many."""
-        host = connection.address[1]
+        host = network_of(connection.address[1])
         if len(self.connections) >= self.total or self.by_host[host] >= self.per_address:
             return False
         self.connections.add(connection)
@@ -52,7 +63,7 @@ class TcpLimits:
     def release(self, connection: "TcpConnection") -> None:
         """Stop counting a connection, if it was counted."""
         if connection in self.connections:
-            host = connection.address[1]
+            host = network_of(connection.address[1])
             self.connections.remove(connection)
             self.by_host[host] -= 1
             if not self.by_host[host]:
@@ -61,7 +72,7 @@ class TcpLimits:
     def close_strangers(self, now_ms: int) -> None:
         """Close connections that carried no signed STUN check in `STRANGER_TIMEOUT_MS`."""
         for connection in tuple(self.connections):
-            if connection.endpoint is None and now_ms - connection.since_ms > STRANGER_TIMEOUT_MS:
+            if connection.holder is None and now_ms - connection.since_ms > STRANGER_TIMEOUT_MS:
                 connection.counters.tcp_refused += 1
                 connection.close()
 
@@ -72,11 +83,12 @@ class TcpLimits:
 
 
 class TcpConnection(asyncio.Protocol):
-    """One TCP connection of a participant; a path like a UDP address."""
+    """One TCP connection of a participant; a path like a UDP address (`media.port.UdpPath`)."""
 
     def __init__(self, taker: FrameTaker, limits: TcpLimits, counters: MediaCounters) -> None:
         self.transport = "tcp"
         self.address: Address = ("tcp", "", 0)
+        self.holder: Endpoint | None = None
         self.endpoint: Endpoint | None = None
         self.since_ms = time.monotonic_ns() // 1_000_000
         self.counters = counters
@@ -89,7 +101,7 @@ class TcpConnection(asyncio.Protocol):
         """Admit the connection, or end it."""
         self._stream = cast(asyncio.Transport, transport)
         host, port = transport.get_extra_info("peername")[:2]
-        self.address = ("tcp", host, port)
+        self.address = address("tcp", host, port)
         if not self._limits.admit(self):
             self.counters.tcp_refused += 1
             self.close()

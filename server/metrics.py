@@ -64,6 +64,7 @@ class _Live(Collector):
             ("forwarded", "RTP packets forwarded"),
             ("retransmitted", "RTP packets sent again for a NACK"),
             ("stun", "STUN requests answered"),
+            ("path_changes", "Connections that moved to another address"),
             ("handshakes", "DTLS handshakes completed"),
             ("dtls_failures", "DTLS handshakes that failed"),
             ("tcp_refused", "TCP connections over a limit or closed for not being ICE"),

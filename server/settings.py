@@ -40,7 +40,16 @@ def _switch(text: str) -> bool:
 
 
 def _addresses(text: str) -> tuple[str, ...]:
-    return tuple(str(ipaddress.ip_address(part.strip())) for part in text.split(",") if part)
+    return tuple(str(_reachable(part.strip())) for part in text.split(",") if part)
+
+
+def _reachable(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    ip = ipaddress.ip_address(text)
+    if ip.version == 6 and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    if ip.is_unspecified or ip.is_multicast or ip.is_link_local:
+        raise ValueError("browsers cannot reach such an address")
+    return ip
 
 
 def _networks(text: str) -> tuple[Network, ...]:

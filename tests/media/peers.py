@@ -224,32 +224,47 @@ class Peer:
 
     # Transport ----------------------------------------------------------------------------------
 
-    async def open(self, port: int, *, tcp: bool = False) -> None:
-        """Open the socket towards the server."""
+    async def open(self, port: int, *, tcp: bool = False, host: str = "127.0.0.1") -> None:
+        """Open a socket towards the server, and send over it from now on."""
         loop, link = asyncio.get_running_loop(), self._link
         if tcp:
-            stream, self.tcp = await loop.create_connection(lambda: _Tcp(link), "127.0.0.1", port)
+            stream, self.tcp = await loop.create_connection(lambda: _Tcp(link), host, port)
             self.tcp.stream = stream
             self._transport = stream
             link.write = lambda data: stream.write(len(data).to_bytes(2, "big") + data)
         else:
             udp, _ = await loop.create_datagram_endpoint(
-                lambda: _Udp(link), remote_addr=("127.0.0.1", port)
+                lambda: _Udp(link), remote_addr=(host, port)
             )
             self._transport = udp
             link.write = udp.sendto
+
+    def stay(self) -> asyncio.BaseTransport:
+        """Keep the present socket beside the next one that is opened; the caller closes it."""
+        transport, self._transport = self._transport, None
+        assert transport is not None
+        return transport
+
+    def write_now(self) -> Callable[[bytes], None]:
+        """What sends over the present socket, for `write_over`."""
+        return self._link.write
+
+    def write_over(self, write: Callable[[bytes], None]) -> None:
+        """Send over another socket from now on."""
+        self._link.write = write
 
     def write(self, data: bytes) -> None:
         """Send bytes as they are."""
         self._link.write(data)
 
-    def check(self, password: str | None = None) -> bytes:
-        """A nominating STUN check."""
+    def check(self, password: str | None = None, *, nominate: bool = True) -> bytes:
+        """A STUN check."""
         request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
         request.attributes["USERNAME"] = f"{self.answered('ice-ufrag:(.*)')}:{self.ufrag}"
         request.attributes["PRIORITY"] = 1
         request.attributes["ICE-CONTROLLING"] = 1
-        request.attributes["USE-CANDIDATE"] = None
+        if nominate:
+            request.attributes["USE-CANDIDATE"] = None
         request.add_message_integrity((password or self.answered("ice-pwd:(.*)")).encode())
         request.add_fingerprint()
         return bytes(request)
@@ -274,10 +289,12 @@ class Peer:
             await self.dtls.start(RTCDtlsParameters([RTCDtlsFingerprint("sha-256", value)]))
         return self.dtls.state
 
-    async def join(self, room: Room, port: int, *, tcp: bool = False) -> None:
+    async def join(
+        self, room: Room, port: int, *, tcp: bool = False, host: str = "127.0.0.1"
+    ) -> None:
         """Signal, connect and complete DTLS."""
         await self.signal(room)
-        await self.open(port, tcp=tcp)
+        await self.open(port, tcp=tcp, host=host)
         await self.bind()
         assert await self.handshake() == "connected"
 

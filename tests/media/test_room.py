@@ -385,13 +385,15 @@ async def test_an_ice_restart_keeps_dtls_and_the_stream(
 async def test_media_follows_a_participant_to_a_new_address(
     pair: tuple[Peer, Peer], port: MediaPort, room: Room, listener: Listener
 ) -> None:
-    """Wi-Fi to 4G without an ICE restart: the next nominated check moves the path."""
+    """Wi-Fi to 4G without an ICE restart: a nominated check and a packet move the path."""
     patient, physician = pair
     await hear_each_other(pair, listener)
     room.deliver("voice")
     patient.abandon()
     await patient.open(port.port)
     await patient.bind()
+    await patient.send("audio", b"from there" * 4)
+    await physician.until(lambda: physician.rtp)
     await physician.send("audio", b"moved" * 4)
     (packet,) = await patient.until(lambda: patient.rtp)
     assert packet[24:] == b"moved" * 4

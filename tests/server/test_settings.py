@@ -117,7 +117,22 @@ def test_the_database_is_in_the_data_folder_unless_named(tmp_path: Path) -> None
     assert Settings(database_url="postgresql://db/w").sql_url == "postgresql://db/w"
 
 
-@given(st.lists(st.ip_addresses(), max_size=5))
+def reachable(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    mapped = ip.version == 6 and ip.ipv4_mapped is not None
+    return not (ip.is_unspecified or ip.is_multicast or ip.is_link_local or mapped)
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0", "::", "fe80::1", "169.254.0.1", "224.0.0.1"])
+def test_no_address_is_advertised_that_browsers_cannot_reach(text: str) -> None:
+    with pytest.raises(SettingsError, match="^--advertise: .*cannot reach"):
+        parse(["--advertise", text], {})
+
+
+def test_an_ipv4_address_in_ipv6_clothes_is_advertised_as_what_it_is() -> None:
+    assert parse(["--advertise", "::ffff:203.0.113.7"], {}).advertise == ("203.0.113.7",)
+
+
+@given(st.lists(st.ip_addresses().filter(reachable), max_size=5))
 def test_lists_of_addresses_are_read_as_they_are_written(
     addresses: list[ipaddress.IPv4Address | ipaddress.IPv6Address],
 ) -> None:
