@@ -24,7 +24,7 @@ _MASK: Final = HISTORY_PACKETS - 1
 
 @dataclass(frozen=True, slots=True)
 class OutgoingStream:
-    """How the receiver knows the stream; `rtx_*` are None where RTX was not negotiated.
+    """How the receiver knows the stream; `rtx_*` and `red_*` are None where not negotiated.
 
     `first_sequence` should be below 2**15 (RFC 3711 §3.3.1), both `first_*` random (RFC 3550 §5.1).
     """
@@ -35,6 +35,7 @@ class OutgoingStream:
     clock_rate: int
     rtx_ssrc: int | None = None
     rtx_payload_type: int | None = None
+    red_payload_type: int | None = None
     keeps_history: bool = False
     first_sequence: int = 0
     first_timestamp: int = 0

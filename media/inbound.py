@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from media import rtcp
+from media import red, rtcp
 from media.counters import MediaCounters
 from media.dtls import PacketBuffer, SrtpContext
 from media.feedback import Estimates
@@ -194,10 +194,37 @@ class Inbound:
     ) -> None:
         """Take a packet that is not of the track's payload type."""
         track = source.track
-        if not header or packet.data[1] & 0x7F != track.codec.rtx_payload_type:
+        payload_type = packet.data[1] & 0x7F
+        if header and payload_type == track.codec.red_payload_type:
+            self._receive_red(packet, length, header, source, now_ms)
+        elif not header or payload_type != track.codec.rtx_payload_type:
             self._counters.drop("payload_type")
         elif track.current is not None and track.current is not source:
             self._receive_rtx(packet, length, header, track.current, now_ms)
+
+    def _receive_red(
+        self, packet: PacketBuffer, length: int, header: int, source: Source, now_ms: int
+    ) -> None:
+        """Pass redundant audio to who knows the format, and its newest frame to others."""
+        data, track = packet.data, source.track
+        start = red.primary_start(data, length, header, track.codec.payload_type)
+        if not start:
+            self._counters.drop("red")
+            return
+        fields = read_header(data, 2)
+        if not source.tracker.accept(fields[0], fields[1], now_ms):
+            self._counters.drop("late")
+            return
+        self._start_flow(track, now_ms)
+        if track.current is not source or source.tracker.has_gap:
+            self._attend(source, now_ms)
+        copy = self._scratch
+        for output in track.outputs:
+            copy.view[:length] = packet.view[:length]
+            if output.forwarder.forward(copy.data, length, header, fields, now_ms):
+                size = output.fit_red(copy.data, length, header, start)
+                output.receiver.send_rtp(copy, size)
+                self._counters.forwarded += 1
 
     def _receive_rtx(
         self, packet: PacketBuffer, length: int, header: int, media: Source, now_ms: int
@@ -227,8 +254,13 @@ class Inbound:
             mid = extension_value(data, length, track.extensions.get(MID_URI, 0))
             if mid is not None and mid.decode("ascii", "replace") != track.mid:
                 continue
-            if payload_type in (track.codec.payload_type, track.codec.rtx_payload_type):
-                is_rtx = payload_type != track.codec.payload_type
+            codec = track.codec
+            if payload_type in (
+                codec.payload_type,
+                codec.red_payload_type,
+                codec.rtx_payload_type,
+            ):
+                is_rtx = payload_type == codec.rtx_payload_type
                 source = self._sources[ssrc] = Source(ssrc, track, is_rtx)
                 return source
         return None

@@ -112,10 +112,10 @@ def _refused(section: Section) -> list[str]:
 def _media(section: Section, codec: Codec, default: Candidate | None) -> Iterator[str]:
     """The m-line with the default candidate, or port 9 where that is not UDP (RFC 8839 §4.3.1)."""
     port = 9 if default is None else default.port
-    formats = [codec.payload_type]
-    if codec.rtx_payload_type is not None:
-        formats.append(codec.rtx_payload_type)
-    yield f"m={section.kind} {port} {section.protocol} {' '.join(map(str, formats))}"
+    # what stands first is what browsers send (RFC 8829 §5.3.1): redundancy before bare Opus
+    formats = (codec.red_payload_type, codec.payload_type, codec.rtx_payload_type)
+    listed = " ".join(str(number) for number in formats if number is not None)
+    yield f"m={section.kind} {port} {section.protocol} {listed}"
     address = "0.0.0.0" if default is None else default.address  # noqa: S104  # RFC 8829 §5.2.1
     yield f"c=IN {'IP6' if ':' in address else 'IP4'} {address}"
     yield f"a=mid:{section.mid}"
@@ -148,6 +148,9 @@ def _codec(codec: Codec) -> Iterator[str]:
     if codec.name == "opus":
         yield f"a=rtpmap:{payload_type} opus/{codec.clock_rate}/2"
         yield f"a=fmtp:{payload_type} minptime=10;useinbandfec=1"  # RFC 7587 §6.1
+        if codec.red_payload_type is not None:
+            yield f"a=rtpmap:{codec.red_payload_type} red/{codec.clock_rate}/2"
+            yield f"a=fmtp:{codec.red_payload_type} {payload_type}/{payload_type}"
         return
     yield f"a=rtpmap:{payload_type} {codec.name}/{codec.clock_rate}"
     for feedback in codec.feedback:

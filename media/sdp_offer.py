@@ -48,6 +48,7 @@ class Codec:
     """The one codec of a section, in the payload types of the peer that offered it.
 
     `feedback` holds those of nack, nack pli, ccm fir, goog-remb that the offer has (video only).
+    `red_payload_type` is that of redundant audio made of this codec alone (RFC 2198).
     """
 
     payload_type: int
@@ -55,6 +56,7 @@ class Codec:
     clock_rate: int
     rtx_payload_type: int | None = None
     feedback: tuple[str, ...] = ()
+    red_payload_type: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +194,16 @@ def _codec(kind: str, block: Block) -> Codec | None:
     chosen = next((pt for pt in formats if encodings.get(pt) == encoding), None)
     if chosen is None:
         return None
-    if kind == "audio":
-        return Codec(_payload_type(chosen), name, clock_rate)
     parameters = dict(map(_split, block.all("fmtp")))
+    if kind == "audio":
+        redundant = (pt for pt in formats if encodings.get(pt) == "red/48000/2")
+        red = next((pt for pt in redundant if _repeats(parameters.get(pt, ""), chosen)), None)
+        return Codec(
+            payload_type=_payload_type(chosen),
+            name=name,
+            clock_rate=clock_rate,
+            red_payload_type=None if red is None else _payload_type(red),
+        )
     rtx = (pt for pt in formats if encodings.get(pt) == "rtx/90000")
     rtx_format = next((pt for pt in rtx if _apt(parameters.get(pt, "")) == chosen), None)
     offered = {value for pt, value in map(_split, block.all("rtcp-fb")) if pt in (chosen, "*")}
@@ -220,6 +229,11 @@ def _apt(parameters: str) -> str | None:
         if key.lower() == "apt":
             return value
     return None
+
+
+def _repeats(parameters: str, payload_type: str) -> bool:
+    """Whether a redundant format carries this payload type and no other (RFC 2198 §5)."""
+    return set(parameters.split("/")) == {payload_type}
 
 
 def _payload_type(text: str) -> int:
@@ -311,6 +325,8 @@ def _check_shared_transport(sections: Sequence[Section]) -> None:
         uses = {section.codec.payload_type: section.codec.name}
         if section.codec.rtx_payload_type is not None:
             uses[section.codec.rtx_payload_type] = "rtx"
+        if section.codec.red_payload_type is not None:
+            uses[section.codec.red_payload_type] = "red"
         for payload_type, name in uses.items():
             if formats.setdefault(payload_type, name) != name:
                 reject("payload_type_conflict")

@@ -8,6 +8,7 @@ from media.dtls import PacketBuffer
 from media.feedback import KeyframeRequests, ReceiveTracker
 from media.flow import Flow
 from media.forwarder import Forwarder, OutgoingStream
+from media.red import renumber, strip
 from media.reports import Reports
 from media.rtcp import SenderReport, sender_report, source_description
 from media.rtp import ExtensionMap
@@ -163,6 +164,7 @@ class Subscription:
             clock_rate=codec.clock_rate,
             rtx_ssrc=_random_ssrc() if has_rtx else None,
             rtx_payload_type=codec.rtx_payload_type,
+            red_payload_type=codec.red_payload_type,
             keeps_history=section.kind == "video" and "nack" in codec.feedback,
             first_sequence=secrets.randbelow(0x8000),
             first_timestamp=secrets.randbits(32),
@@ -213,6 +215,21 @@ class Subscription:
             self.forwarder.attach(
                 ExtensionMap(track.extensions, self._extensions, track.mid, self.mid)
             )
+
+    def fit_red(self, data: bytearray, length: int, header: int, primary: int) -> int:
+        """Put redundant audio that was forwarded into the format that the receiver knows.
+
+        Args:
+            primary: Where the newest frame starts (`media.red.primary_start`).
+        Returns:
+            The new length.
+        """
+        stream = self.stream
+        if stream.red_payload_type is None:
+            return strip(data, length, header, primary)
+        data[1] = data[1] & 0x80 | stream.red_payload_type
+        renumber(data, header, stream.payload_type)
+        return length
 
     def pass_report(self, report: SenderReport, now_ms: int) -> None:
         """Pass on a sender report of the source in the receiver's terms, for lip sync."""

@@ -62,6 +62,15 @@
   const silenced = new Map();
 
   window.bystander = {
+    /** How large audio packets are on average, those sent and those received. Statistics name
+     *  the codec inside of redundant audio, so that its size alone shows it. */
+    async bytesPerAudioPacket() {
+      const stats = await connections.at(-1).pc.getStats();
+      const rows = [...stats.values()].filter((row) => row.kind === "audio");
+      const sent = rows.find((row) => row.type === "outbound-rtp");
+      const received = rows.find((row) => row.type === "inbound-rtp");
+      return [sent.bytesSent / sent.packetsSent, received.bytesReceived / received.packetsReceived];
+    },
     /** Stop sending anything, as a page does whose microphone and camera died. */
     async silence() {
       for (const { pc } of connections)

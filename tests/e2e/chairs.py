@@ -151,6 +151,10 @@ class Chair:
             raise AssertionError(f"{self.name}: no {what} within {within_s} s; {last}") from None
         return self.samples[-1]
 
+    async def bytes_per_audio_packet(self) -> list[float]:
+        """The mean payload of audio packets, sent and received."""
+        return list(await self.page.evaluate("bystander.bytesPerAudioPacket()"))
+
     async def gets_video(self, within_s: float = WITHIN_S) -> Sample:
         """Wait until ten more frames of the other party are decoded."""
         start = self._counted()

@@ -9,6 +9,9 @@ from tests.e2e.chairs import let_pass
 from tests.e2e.clock import length_s
 from tests.e2e.conftest import OpenClinic
 
+ONE_FRAME_BYTES = 90
+"""A packet that repeats the frame before it (RFC 2198) has 127 bytes, one without it 60."""
+
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 
@@ -20,6 +23,8 @@ async def test_a_video_call_with_a_hold_and_a_change_to_voice_is_billed_as_it_wa
         patient, physician = await clinic.call()
         assert {patient.now.protocol, physician.now.protocol} == {"udp"}
         await let_pass(10)
+        for chair in (patient, physician):
+            assert min(await chair.bytes_per_audio_packet()) > ONE_FRAME_BYTES
         await physician.hold()
         for chair in (patient, physician):
             await expect(chair.find("pause-reason")).to_contain_text("hold")

@@ -23,6 +23,15 @@ KEYFRAME = bytes.fromhex("9080800100009d012a") + bytes(40)  # descriptor with pi
 DELTA_FRAME = bytes.fromhex("90808001010000") + bytes(40)
 
 
+def red_payload(opus: int, frames: list[bytes]) -> bytes:
+    """Redundant audio (RFC 2198): older frames first, the newest last; 20 ms each."""
+    *older, newest = frames
+    heads = b""
+    for age, frame in zip(range(len(older), 0, -1), older, strict=True):
+        heads += struct.pack("!I", (0x80 | opus) << 24 | age * 960 << 10 | len(frame))
+    return heads + bytes((opus,)) + b"".join(older) + newest
+
+
 class Listener:
     """Keeps what a room reports; `wait` for an event of a name."""
 
@@ -135,6 +144,7 @@ class Peer:
         self.side = name
         self.pairs = 1  # of m-lines: the first sendrecv, the others recvonly
         self.screen_mid: str | None = None
+        self.red_type: int | None = None  # set it before `offer` to have redundant audio
         self.rtp: list[bytes] = []
         self.rtcp: list[bytes] = []
         self.answer = ""
@@ -156,8 +166,7 @@ class Peer:
         lines = ["v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {bundle}"]
         for audio, video in zip(mids[::2], mids[1::2], strict=True):
             direction = "sendrecv" if audio == "0" else "recvonly"
-            opus = [(self.audio_type, "opus/48000/2")]
-            lines += self._section("audio", audio, opus, direction)
+            lines += self._audio(audio, direction)
             lines += self._video(video, direction)
             if self.names_ssrcs and video == "1":
                 lines.append(f"a=ssrc-group:FID {self.video_ssrc} {self.rtx_ssrc}")
@@ -172,6 +181,16 @@ class Peer:
     @property
     def screen_ssrc(self) -> int:
         return self.video_ssrc + 7
+
+    def _audio(self, mid: str, direction: str) -> list[str]:
+        types = [(self.audio_type, "opus/48000/2")]
+        if self.red_type is None:
+            return self._section("audio", mid, types, direction)
+        types.append((self.red_type, "red/48000/2"))
+        return [
+            *self._section("audio", mid, types, direction),
+            f"a=fmtp:{self.red_type} {self.audio_type}/{self.audio_type}",
+        ]
 
     def _video(self, mid: str, direction: str) -> list[str]:
         types = [(self.video_type, "VP8/90000"), (self.rtx_type, "rtx/90000")]
@@ -323,12 +342,14 @@ class Peer:
         """Send a packet with mid and abs-send-time; returns its sequence number."""
         payload_type, ssrc, mid = {
             "audio": (self.audio_type, self.audio_ssrc, b"0"),
+            "red": (self.red_type, self.audio_ssrc, b"0"),
             "video": (self.video_type, self.video_ssrc, b"1"),
             "rtx": (self.rtx_type, self.rtx_ssrc, b"1"),
             "screen": (self.video_type, self.screen_ssrc, (self.screen_mid or "").encode()[:1]),
         }[kind]
-        sequence = self._sequence[kind]
-        self._sequence[kind] = sequence + 1 & 0xFFFF
+        numbered = "audio" if kind == "red" else kind
+        sequence = self._sequence[numbered]
+        self._sequence[numbered] = sequence + 1 & 0xFFFF
         elements = bytes(((MID_ID + self.shift) << 4,)) + mid
         elements += bytes(((ABS_SEND_TIME_ID + self.shift) << 4 | 2, 1, 2, 3)) + bytes(2)
         second = marker << 7 | payload_type
@@ -359,3 +380,18 @@ class Peer:
                 self._changed.clear()
                 await self._changed.wait()
             return found
+
+
+def sequence(packet: bytes) -> int:
+    return int.from_bytes(packet[2:4], "big")
+
+
+def ssrc(packet: bytes) -> int:
+    return int.from_bytes(packet[8:12], "big")
+
+
+async def hear_each_other(pair: tuple[Peer, Peer], listener: Listener) -> None:
+    """Both send voice and both flows are on; nothing of it is delivered with a mode of None."""
+    for peer in pair:
+        await peer.send("audio")
+        await listener.wait("flow_started", peer.name, "audio")

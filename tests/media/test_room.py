@@ -24,22 +24,10 @@ from tests.media.peers import (
     TIMEOUT_S,
     Listener,
     Peer,
+    hear_each_other,
+    sequence,
+    ssrc,
 )
-
-
-def sequence(packet: bytes) -> int:
-    return int.from_bytes(packet[2:4], "big")
-
-
-def ssrc(packet: bytes) -> int:
-    return int.from_bytes(packet[8:12], "big")
-
-
-async def hear_each_other(pair: tuple[Peer, Peer], listener: Listener) -> None:
-    """Both send voice and both flows are on; nothing of it is delivered with a mode of None."""
-    for peer in pair:
-        await peer.send("audio")
-        await listener.wait("flow_started", peer.name, "audio")
 
 
 async def asked_for_keyframe(peer: Peer) -> None:

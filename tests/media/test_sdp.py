@@ -33,21 +33,40 @@ from tests.media.sdp_samples import (
 
 
 @pytest.mark.parametrize(
-    ("name", "audio", "video", "feedback"),
+    ("name", "audio", "video"),
     [
-        ("chrome_audio_video", 111, (96, 97), ("nack", "nack pli", "ccm fir", "goog-remb")),
-        ("firefox_audio_video", 109, (120, 124), ("nack", "nack pli", "ccm fir", "goog-remb")),
-        ("safari_audio_video", 111, (103, 104), ("nack", "nack pli", "ccm fir", "goog-remb")),
+        ("chrome_audio_video", (111, 63), (96, 97)),
+        ("firefox_audio_video", (109, None), (120, 124)),
+        ("safari_audio_video", (111, 63), (103, 104)),
     ],
 )
 def test_opus_and_vp8_are_found_wherever_a_browser_numbers_them(
-    name: str, audio: int, video: tuple[int, int], feedback: tuple[str, ...]
+    name: str, audio: tuple[int, int | None], video: tuple[int, int]
 ) -> None:
     offer = parse_offer(OFFERS[name])
+    feedback = ("nack", "nack pli", "ccm fir", "goog-remb")
     assert [section.codec for section in offer.sections] == [
-        Codec(audio, "opus", 48_000),
+        Codec(audio[0], "opus", 48_000, red_payload_type=audio[1]),
         Codec(video[0], "VP8", 90_000, video[1], feedback),
     ]
+
+
+def test_redundant_audio_comes_first_where_it_is_offered() -> None:
+    """A browser sends the first format of the answer, so bare Opus would win from second place."""
+    text = section_text(reply_to(parse_offer(CHROME)), "0")
+    assert " UDP/TLS/RTP/SAVPF 63 111\r\n" in text
+    assert "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n" in text
+    assert "useinbandfec=1" in text
+    assert "red" not in reply_to(parse_offer(OFFERS["firefox_audio_video"]))
+
+
+@pytest.mark.parametrize("blocks", ["", "111", "111/110", "110/110", "x", "/"])
+def test_redundancy_of_another_format_is_not_taken(blocks: str) -> None:
+    """Blocks of a format that is not Opus could not be passed on."""
+    offer = parse_offer(CHROME.replace("a=fmtp:63 111/111", f"a=fmtp:63 {blocks}"))
+    codec = offer.sections[0].codec
+    assert codec is not None
+    assert codec.red_payload_type == (63 if blocks == "111" else None)
 
 
 def test_a_chrome_offer_is_read_whole() -> None:
