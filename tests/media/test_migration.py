@@ -196,7 +196,7 @@ async def test_both_families_are_offered_best_first() -> None:
 async def test_who_does_not_read_loses_packets_and_holds_up_nobody(
     port: MediaPort, room: Room, listener: Listener
 ) -> None:
-    """A TCP connection whose reader stands still is bounded; the other party hears nothing of it."""
+    """A TCP connection whose reader stands still is bounded; nobody else hears of it."""
     patient, physician = Peer("patient"), Peer("physician", variant=3)
     await patient.join(room, port.port, tcp=True)
     await physician.join(room, port.port)

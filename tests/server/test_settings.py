@@ -124,7 +124,7 @@ def reachable(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 @pytest.mark.parametrize("text", ["0.0.0.0", "::", "fe80::1", "169.254.0.1", "224.0.0.1"])
 def test_no_address_is_advertised_that_browsers_cannot_reach(text: str) -> None:
-    with pytest.raises(SettingsError, match="^--advertise: .*cannot reach"):
+    with pytest.raises(SettingsError, match=r"^--advertise: .*cannot reach"):
         parse(["--advertise", text], {})
 
 
