@@ -1,0 +1,1 @@
+"""Our server against Janus, with the same synthetic calls: `python -m benchmarks.media --help`."""

@@ -1,0 +1,191 @@
+"""The servers under test: started alone on their core, each with a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert
+
+from benchmarks.media import machine
+from server import migrate, tables
+from server.accounts import digest, new_id, new_token
+from server.clinic import Order, create_consult
+from server.clock import Clock, wall_ms
+from server.storage import Storage
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_S = 20.0
+TARIFF = {"voice_fen_per_min": 1097, "video_fen_per_min": 2207}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that is ready. `setup` is for its pages, `setups` what descriptions must say."""
+
+    pid: int
+    kind: str
+    setup: dict[str, Any]
+    setups: tuple[str, str]
+
+
+@contextlib.contextmanager
+def wenzhen(folder: Path, calls: int) -> Iterator[Running]:
+    """The whole server on SQLite, with a physician, a session and a consult for each call."""
+    data = folder / "data"
+    seats = folder / "seats.json"
+    data.mkdir()
+    url = f"sqlite:///{data.absolute()}/wenzhen.sqlite3"
+    seats.write_text(json.dumps(asyncio.run(_seed(url, calls))))
+    port, media_port = machine.free_port(), machine.free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = str(Path(sys.executable).parent / "wenzhen")
+    argv = [command, "serve", "--port", str(port)]
+    argv += ["--media-port", str(media_port), "--data-dir", str(data), "--drain-s", "1"]
+    argv += ["--connecting-s", "600"]  # media begins when all calls are set up
+    log = folder / "server.log"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with machine.process(
+        argv, log, machine.SERVER_CORE, machine.SERVER_NICE, env=env, cwd=ROOT
+    ) as server:
+        _until(lambda: _answers(f"{url}/readyz"), server.pid, log)
+        setup = {"url": url, "seats": str(seats)}
+        yield Running(server.pid, "wenzhen", setup, ("actpass", "actpass"))
+
+
+async def _seed(database_url: str, calls: int) -> list[dict[str, str]]:
+    """Create the clinic in a database of its own; what each pair of pages needs."""
+    storage = await Storage.open(database_url)
+    await migrate.upgrade(storage)
+    now = wall_ms()
+    async with storage.write() as conn:
+        organization = {
+            "id": "org_bench",
+            "name": "Bench",
+            "department": "Bench",
+            "tariff": json.dumps(TARIFF),
+            "created_at": now,
+        }
+        await conn.execute(insert(tables.organizations).values(organization))
+        seats = [await _seat(conn, number, now) for number in range(calls)]
+    await storage.close()
+    return seats
+
+
+async def _seat(conn: Any, number: int, now: int) -> dict[str, str]:
+    physician_id, session = new_id("ph"), new_token()
+    await conn.execute(
+        insert(tables.physicians).values(
+            id=physician_id,
+            organization_id="org_bench",
+            username=f"doctor{number}",
+            password_hash="",
+            name="Bench",
+            title="Bench",
+            department="Bench",
+            created_at=now,
+        )
+    )
+    await conn.execute(
+        insert(tables.sessions).values(
+            token_hash=digest(session),
+            physician_id=physician_id,
+            created_at=now,
+            expires_at=now + 3_600_000,
+        )
+    )
+    order = Order(patient_name="Bench", physician_id=physician_id)
+    case, token = await create_consult(conn, "org_bench", order, Clock())
+    return {"token": token, "session": session, "consult_id": case.core.id}
+
+
+JANUS = "/usr/bin/janus"
+_JANUS_CONFIG = """
+general: {{
+  configs_folder = "{folder}"
+  plugins_folder = "{library}/plugins"
+  transports_folder = "{library}/transports"
+  events_folder = "{library}/events"
+  loggers_folder = "{library}/loggers"
+  debug_level = 2
+  session_timeout = 0
+  {event_loops}
+}}
+media: {{ ipv6 = false }}
+nat: {{ ice_lite = {ice_lite} }}
+plugins: {{ disable = "{plugins}" }}
+transports: {{ disable = "{transports}" }}
+"""
+_JANUS_WS = """
+general: {{ json = "compact"  ws = true  ws_port = {port}  ws_ip = "127.0.0.1"  wss = false }}
+admin: {{ admin_ws = false }}
+"""
+
+
+@contextlib.contextmanager
+def janus(folder: Path, _calls: int) -> Iterator[Running]:
+    """Debian's Janus with nothing but the videocall plugin and its WebSocket."""
+    library = next(Path("/usr/lib").glob("*/janus"))
+
+    def others(part: str, wanted: str) -> str:
+        return ",".join(p.name for p in (library / part).glob("*.so") if wanted not in p.name)
+
+    loops = os.environ.get("JANUS_LOOPS", "")
+    (folder / "janus.jcfg").write_text(
+        _JANUS_CONFIG.format(
+            folder=folder,
+            library=library,
+            event_loops=f"event_loops = {loops}" if loops else "",
+            ice_lite=os.environ.get("JANUS_ICE_LITE", "true"),
+            plugins=others("plugins", "videocall"),
+            transports=others("transports", "websockets"),
+        )
+    )
+    port = machine.free_port()
+    (folder / "janus.transport.websockets.jcfg").write_text(_JANUS_WS.format(port=port))
+    log = folder / "server.log"
+    argv = [JANUS, "-F", str(folder), "-o"]
+    with machine.process(argv, log, machine.SERVER_CORE, machine.SERVER_NICE) as server:
+        _until(lambda: _listens(port), server.pid, log)
+        setup = {"url": f"ws://127.0.0.1:{port}/"}
+        yield Running(server.pid, "janus", setup, ("active", "active"))
+
+
+def missing() -> str:
+    """What to do when Janus is not there; empty when it is."""
+    return "" if shutil.which(JANUS) else "Janus is missing: apt-get install janus"
+
+
+SERVERS = {"wenzhen": wenzhen, "janus": janus}
+
+
+def _until(ready: Any, pid: int, log: Path) -> None:
+    end_s = time.monotonic() + READY_S
+    while not ready():
+        if time.monotonic() > end_s or not Path(f"/proc/{pid}").exists():
+            raise RuntimeError(f"the server did not start:\n{log.read_text()[-2_000:]}")
+        time.sleep(0.1)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _listens(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
