@@ -52,14 +52,16 @@ class PacketBuffer:
     Attributes:
         data, view: The same bytes. The size never changes: assign only slices of equal length.
         pointer: Their address, for `SrtpContext`.
+        address: The same as a number, for the kernel.
     """
 
-    __slots__ = ("data", "pointer", "view")
+    __slots__ = ("address", "data", "pointer", "view")
 
     def __init__(self) -> None:
         self.data = bytearray(_BUFFER_BYTES)
         self.view = memoryview(self.data)
         self.pointer = _ffi.from_buffer(self.data)
+        self.address = int(_ffi.cast("uintptr_t", self.pointer))
 
 
 class SrtpContext:

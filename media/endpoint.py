@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from media.counters import MediaCounters
 from media.dtls import DtlsTransport, PacketBuffer, SrtpContext
 from media.errors import HandshakeFailed, OfferRejected
 from media.flow import Flow
 from media.ice import Address, IceCredentials, IceLite, IceResult
-from media.inbound import Inbound
+from media.inbound import Inbound, Shared
 from media.sdp import Candidate, Offer, answer
 from media.tracks import IncomingTrack, Subscription
 
@@ -34,6 +33,12 @@ class Path(Protocol):
 
     def send(self, data: bytes | memoryview) -> None:
         """Send one datagram; drop it if it cannot be sent at once."""
+
+    def queue(self, packet: PacketBuffer, length: int) -> None:
+        """Send the first `length` bytes of a packet at the end of the batch it came in.
+
+        Until then `packet` must stay as it is.
+        """
 
 
 class Owner(Protocol):
@@ -82,6 +87,7 @@ class Endpoint:
         "_owner",
         "_path",
         "_paths",
+        "_queue",
         "_session_id",
         "_session_version",
         "_srtp",
@@ -95,21 +101,21 @@ class Endpoint:
     )
 
     def __init__(
-        self, owner: Owner, names: Names, offer: Offer, counters: MediaCounters, now_ms: int
+        self, owner: Owner, names: Names, offer: Offer, shared: Shared, now_ms: int
     ) -> None:
         self.names = names
         self.transport = ""
         self.subscriptions: dict[str, Subscription] = {}
         self.inbound = Inbound(
             names.participant_id,
-            counters,
+            shared,
             self.send_rtcp,
             lambda track: owner.flow_began(names.participant_id, track),
         )
         self.receive_rtp = self.inbound.receive_rtp
         self.receive_rtcp = self.inbound.receive_rtcp
         self._owner = owner
-        self._counters = counters
+        self._counters = shared.counters
         self._offer = offer
         self._local = _new_credentials()
         self._ice = IceLite(self._local, offer.ice_ufrag)
@@ -118,6 +124,7 @@ class Endpoint:
         self._paths: dict[Address, Path] = {}
         self._path: Path | None = None  # the selected one
         self._transmit: Callable[[bytes | memoryview], None] | None = None
+        self._queue: Callable[[PacketBuffer, int], None] | None = None
         self._elsewhere_ms = now_ms  # the last authentic packet over another path than that
         self._heard_ms: int | None = None  # the last one over that, as far as `_last_heard` looked
         self._session_id = secrets.randbits(62)
@@ -259,6 +266,7 @@ class Endpoint:
             self._counters.path_changes += path is not None
         self._path, self._heard_ms = path, None
         self._transmit = None if path is None else path.send
+        self._queue = None if path is None else path.queue
         if path is not None:
             path.endpoint = self
             self.transport = path.transport
@@ -307,7 +315,18 @@ class Endpoint:
             self._owner.endpoint_failed(self, code)
 
     def send_rtp(self, packet: PacketBuffer, length: int) -> None:
-        """Encrypt in place and send the first `length` bytes of `packet`."""
+        """Encrypt in place the first `length` bytes, and send them at the end of the batch.
+
+        Until then `packet` must stay as it is.
+        """
+        queue = self._queue
+        if queue is not None and self._srtp is not None:
+            length = self._srtp.protect(packet, length)
+            if length:
+                queue(packet, length)
+
+    def send_rtp_now(self, packet: PacketBuffer, length: int) -> None:
+        """As `send_rtp`, but at once: `packet` may be used again."""
         transmit = self._transmit
         if transmit is not None and self._srtp is not None:
             length = self._srtp.protect(packet, length)
@@ -339,7 +358,7 @@ class Endpoint:
             return ()
         self.inbound.tick(now_ms)
         for subscription in self.subscriptions.values():
-            subscription.tick()
+            subscription.tick(now_ms)
         expired = self._ice.expire(now_ms)
         for address in expired:
             self._paths.pop(address, None)
@@ -359,7 +378,7 @@ class Endpoint:
                 self._transmit(datagram)
         if self._path is not None:
             self._path.endpoint = None
-        self._path = self._transmit = None
+        self._path = self._transmit = self._queue = None
         self.inbound.close()
         self.subscriptions = {}
         addresses = tuple(self._paths)

@@ -33,6 +33,7 @@ class ReceiveTracker:
 
     Attributes:
         highest: Extended highest sequence number received.
+        missing: Packets that can still be asked for: number to (times asked, next time at ms).
         received: Packets counted.
         missed: Packets that were not there when a later one came, repaired since or not.
     """
@@ -42,13 +43,14 @@ class ReceiveTracker:
         "_clock_rate",
         "_expected_before",
         "_jitter_16",
-        "_missing",
         "_received_before",
         "_sr_arrived_ms",
         "_sr_ntp",
+        "_timestamp",
         "_transit",
         "highest",
         "missed",
+        "missing",
         "received",
         "ssrc",
     )
@@ -60,9 +62,10 @@ class ReceiveTracker:
         self.missed = 0
         self._clock_rate = clock_rate
         self._base = 0
-        self._transit: int | None = None
+        self._timestamp = -1
+        self._transit = 0  # arrival less timestamp, in timestamp units
         self._jitter_16 = 0  # in 1/16 timestamp units, as RFC 3550 A.8 keeps it
-        self._missing: dict[int, tuple[int, int]] = {}  # sequence -> (asks, next ask at ms)
+        self.missing: dict[int, tuple[int, int]] = {}
         self._expected_before = 0
         self._received_before = 0
         self._sr_ntp = 0
@@ -70,26 +73,19 @@ class ReceiveTracker:
 
     def accept(self, sequence: int, timestamp: int, now_ms: int) -> bool:
         """Count a packet; False if it came too late or was repaired meanwhile: drop it."""
-        highest = self.highest
-        if highest < 0:
-            self._base = self.highest = sequence
-        else:
-            ahead = sequence - highest & 0xFFFF
-            if ahead == 1:
-                self.highest = highest + 1
-            elif 1 < ahead < 0x8000:
-                self.highest = highest + ahead
-                self._note_gap(highest + 1, ahead - 1, now_ms)
-            elif self._missing.pop(sequence, None) is None:
-                return False
+        if sequence - self.highest & 0xFFFF == 1 and self.received:
+            self.highest += 1
+        elif not self._accept_other(sequence, timestamp, now_ms):
+            return False
         self.received += 1
-        transit = now_ms * self._clock_rate // 1000 - timestamp
-        if self._transit is not None:
+        if timestamp != self._timestamp:  # of a frame's packets the first tells of the way
+            self._timestamp = timestamp
+            transit = now_ms * self._clock_rate // 1000 - timestamp
             change = transit - self._transit & 0xFFFFFFFF
+            self._transit = transit
             if change > 0x7FFFFFFF:
                 change = 0x100000000 - change
             self._jitter_16 += change - (self._jitter_16 + 8 >> 4)
-        self._transit = transit
         return True
 
     @property
@@ -107,17 +103,27 @@ class ReceiveTracker:
         """Interarrival jitter (RFC 3550 A.8), milliseconds."""
         return (self._jitter_16 >> 4) * 1000 // self._clock_rate
 
-    @property
-    def has_gap(self) -> bool:
-        """Whether packets are missing that can still be asked for."""
-        return bool(self._missing)
+    def _accept_other(self, sequence: int, timestamp: int, now_ms: int) -> bool:
+        """Take the first packet, one after a gap, or one that fills a gap."""
+        if self.highest < 0:
+            self._base = self.highest = sequence
+            self._timestamp = timestamp
+            self._transit = now_ms * self._clock_rate // 1000 - timestamp
+            return True
+        ahead = sequence - self.highest & 0xFFFF
+        if not 0 < ahead < 0x8000:
+            return self.missing.pop(sequence, None) is not None
+        first = self.highest + 1
+        self.highest += ahead
+        self._note_gap(first, ahead - 1, now_ms)
+        return True
 
     def is_missing(self, sequence: int) -> bool:
         """Whether a retransmission of `sequence` repairs a gap."""
-        return sequence in self._missing
+        return sequence in self.missing
 
     def _note_gap(self, first: int, count: int, now_ms: int) -> None:
-        missing = self._missing
+        missing = self.missing
         self.missed += count
         if count > _MAX_GAP:
             missing.clear()
@@ -129,16 +135,16 @@ class ReceiveTracker:
 
     def due_nacks(self, now_ms: int) -> list[int]:
         """Which packets to ask for now; each at most `NACK_ATTEMPTS` times, then given up."""
-        if not self._missing:
+        if not self.missing:
             return []
         due: list[int] = []
-        for sequence, (asked, at_ms) in list(self._missing.items()):
+        for sequence, (asked, at_ms) in list(self.missing.items()):
             if at_ms > now_ms:
                 continue
             if asked == NACK_ATTEMPTS:
-                del self._missing[sequence]
+                del self.missing[sequence]
                 continue
-            self._missing[sequence] = (asked + 1, now_ms + NACK_INTERVAL_MS)
+            self.missing[sequence] = (asked + 1, now_ms + NACK_INTERVAL_MS)
             due.append(sequence)
         return due
 

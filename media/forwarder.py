@@ -15,8 +15,11 @@ from typing import Final
 
 from media.rtp import ExtensionMap, payload_bytes, starts_vp8_keyframe, wrap_rtx, write_header
 
+HISTORY_MS: Final = 1_000
+"""How long a packet can be sent again: a second time, over a path of 400 ms and its queue."""
+
 HISTORY_PACKETS: Final = 512
-"""Two seconds of video at 2.5 Mbit/s. A power of two: slots are found with a mask."""
+"""At most: a second at 5 Mbit/s. A power of two: slots are found with a mask."""
 
 MIN_RESEND_INTERVAL_MS: Final = 40
 _MASK: Final = HISTORY_PACKETS - 1
@@ -64,11 +67,14 @@ class Forwarder:
         "_is_video",
         "_last_ms",
         "_last_timestamp",
+        "_oldest",
+        "_payload_type",
         "_rebase_timestamp",
         "_resent_ms",
         "_rtx_sequence",
         "_sent_ms",
         "_sequence_offset",
+        "_ssrc",
         "frames",
         "octets",
         "packets",
@@ -85,6 +91,8 @@ class Forwarder:
         self.frames = 0
         self.timestamp_offset = 0
         self._is_video = stream.kind == "video"
+        self._payload_type = stream.payload_type
+        self._ssrc = stream.ssrc
         self._extensions: ExtensionMap | None = None  # None: nothing to rewrite
         self._delay: ExtensionMap | None = None
         self._highest = stream.first_sequence - 1  # highest source sequence number forwarded
@@ -96,6 +104,7 @@ class Forwarder:
         self._rtx_sequence = stream.first_sequence
         slots = HISTORY_PACKETS if stream.keeps_history else 0
         self._history: list[bytearray | None] = [None] * slots
+        self._oldest = stream.first_sequence & _MASK  # slot from which on there may be packets
         self._sent_ms = [0] * slots
         self._resent_ms = [-1] * slots  # counts while it is not before `_sent_ms`
 
@@ -137,10 +146,9 @@ class Forwarder:
                 self._advanced += ahead
             elif 0x10000 - ahead > self._advanced:
                 return False  # from before the stream began: its number is taken
-        stream = self.stream
         out = sequence + self._sequence_offset & 0xFFFF
         stamp = timestamp + self.timestamp_offset & 0xFFFFFFFF
-        write_header(data, 1, data[1] & 0x80 | stream.payload_type, out, stamp, stream.ssrc)
+        write_header(data, 1, data[1] & 0x80 | self._payload_type, out, stamp, self._ssrc)
         if self._extensions is not None and data[0] & 0x10:
             self._extensions.rewrite(data, header)
         if self._history:
@@ -199,6 +207,18 @@ class Forwarder:
         if self._extensions is not None and data[0] & 0x10:
             self._extensions.rewrite(data, header)
         return True
+
+    def expire(self, now_ms: int) -> None:
+        """Forget the packets that are older than `HISTORY_MS`. Call it each 100 ms or so."""
+        if self._last_ms is None or not self._history:
+            return
+        history, sent_ms = self._history, self._sent_ms
+        end = self._highest + self._sequence_offset + 1 & _MASK
+        slot = self._oldest
+        while slot != end and now_ms - sent_ms[slot] > HISTORY_MS:
+            history[slot] = None
+            slot = slot + 1 & _MASK
+        self._oldest = slot
 
     def resend(self, sequence: int, now_ms: int) -> bytes | None:
         """Answer a NACK for one of the receiver's sequence numbers (RFC 4585 §6.2.1).

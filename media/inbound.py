@@ -5,10 +5,12 @@ The hot path of the server is `receive_rtp`: it copies nothing but what the hist
 
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from media import red, rtcp
 from media.counters import MediaCounters
+from media.datagrams import Spares
 from media.dtls import PacketBuffer, SrtpContext
 from media.feedback import Estimates
 from media.flow import Flow
@@ -24,6 +26,14 @@ MAX_SOURCES: Final = 32
 
 MAX_LOOKUPS: Final = 1_024
 """Sequence numbers of NACKs taken from a participant between two ticks (100 ms)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all connections of a port have in common."""
+
+    counters: MediaCounters
+    spares: Spares
 
 
 def _ignore(_: object) -> None:
@@ -54,6 +64,7 @@ class Inbound:
         "_scratch",
         "_send_rtcp",
         "_sources",
+        "_spares",
         "_ssrc",
         "round_trip_ms",
         "srtp",
@@ -64,7 +75,7 @@ class Inbound:
     def __init__(
         self,
         participant_id: str,
-        counters: MediaCounters,
+        shared: Shared,
         send_rtcp: Callable[[bytes], None],
         flow_began: Callable[[IncomingTrack], None],
     ) -> None:
@@ -74,7 +85,8 @@ class Inbound:
         self.subscriptions: dict[int, Subscription] = {}
         self.round_trip_ms: int | None = None
         self._participant_id = participant_id
-        self._counters = counters
+        self._counters = shared.counters
+        self._spares = shared.spares
         self._send_rtcp = send_rtcp
         self._flow_began = flow_began
         self._scratch = PacketBuffer()
@@ -121,8 +133,13 @@ class Inbound:
             if ssrc not in self._sources and len(self._sources) < MAX_SOURCES:
                 self._sources[ssrc] = Source(ssrc, track, is_rtx=ssrc in repairs)
 
-    def receive_rtp(self, packet: PacketBuffer, length: int, now_ms: int) -> None:
-        """Take an SRTP packet from a validated address; `packet` may be overwritten."""
+    def receive_rtp(  # noqa: C901, PLR0912  # each packet comes here: a call costs ten branches
+        self, packet: PacketBuffer, length: int, now_ms: int
+    ) -> None:
+        """Take an SRTP packet from a validated address; `packet` is overwritten.
+
+        It must stay as it then is until the batch is sent.
+        """
         srtp = self.srtp
         if srtp is None:
             self._counters.drop("not_connected")
@@ -133,28 +150,40 @@ class Inbound:
             return
         data = packet.data
         fields = read_header(data, 2)
-        source = self._sources.get(fields[2]) or self._learn(data, length, fields[2])
+        sequence, timestamp, ssrc = fields
+        source = self._sources.get(ssrc) or self._learn(data, length, ssrc)
         if source is None:
             self._counters.drop("unknown_source")
             return
-        header = header_bytes(data, length)
+        if data[0] & 0x1F == 0x10 and not data[14]:  # an extension and no CSRC, as browsers send
+            header = 16 + (data[15] << 2)
+            header = header if header <= length else 0
+        else:
+            header = header_bytes(data, length)
         track = source.track
-        if data[1] & 0x7F != track.codec.payload_type or not header:
+        if data[1] & 0x7F != track.payload_type or not header:
             self._receive_other(packet, length, header, source, now_ms)
             return
-        if not source.tracker.accept(fields[0], fields[1], now_ms):
+        tracker = source.tracker
+        if not tracker.accept(sequence, timestamp, now_ms):
             self._counters.drop("late")
             return
-        if payload_bytes(data, length, header):
+        if (length > header and not data[0] & 0x20) or payload_bytes(data, length, header):
             flow = track.flow
             if flow.on:
                 flow.last_ms = now_ms
             else:
                 self._start_flow(track, now_ms)
-        if track.current is not source or source.tracker.has_gap:
+        if track.current is not source or tracker.missing:
             self._attend(source, now_ms)
-        if track.outputs:
-            self._forward(track.outputs, packet, length, header, fields, now_ms)
+        outputs = track.outputs
+        if len(outputs) == 1:
+            output = outputs[0]
+            if output.forwarder.forward(data, length, header, fields, now_ms):
+                output.receiver.send_rtp(packet, length)
+                self._counters.forwarded += 1
+        elif outputs:
+            self._forward(outputs, packet, length, header, fields, now_ms)
 
     def _start_flow(self, track: IncomingTrack, now_ms: int) -> None:
         if track.flow.arrived(now_ms):
@@ -177,13 +206,12 @@ class Inbound:
         fields: tuple[int, int, int],
         now_ms: int,
     ) -> None:
-        if len(outputs) > 1:  # all but the first work on a copy, as packets change in place
-            copy = self._scratch
-            for output in outputs[1:]:
-                copy.view[:length] = packet.view[:length]
-                if output.forwarder.forward(copy.data, length, header, fields, now_ms):
-                    output.receiver.send_rtp(copy, length)
-                    self._counters.forwarded += 1
+        for output in outputs[1:]:  # all but the first work on a copy, as packets change in place
+            copy = self._spares.copy(packet, length)
+            if output.forwarder.forward(copy.data, length, header, fields, now_ms):
+                output.receiver.send_rtp(copy, length)
+                self._spares.use()
+                self._counters.forwarded += 1
         output = outputs[0]
         if output.forwarder.forward(packet.data, length, header, fields, now_ms):
             output.receiver.send_rtp(packet, length)
@@ -240,10 +268,9 @@ class Inbound:
             return
         fields = read_header(data, 2)
         for output in track.outputs:
-            copy = self._scratch
-            copy.view[:length] = packet.view[:length]
+            copy = self._spares.copy(packet, length)
             if output.forwarder.forward_probe(copy.data, length, header, fields):
-                output.receiver.send_rtp(copy, length)
+                output.receiver.send_rtp_now(copy, length)
 
     def _learn(self, data: bytearray, length: int, ssrc: int) -> Source | None:
         """Find the track of an SSRC that the offer did not name (RFC 8843 §9.2): mid, else type."""

@@ -9,13 +9,16 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from media.counters import MediaCounters
+from media.datagrams import Destination, Inbox, Outbox, Spares
 from media.dtls import MAX_DATAGRAM_BYTES, PacketBuffer, warm_up
 from media.endpoint import Endpoint
 from media.ice import Address, username_ufrag
+from media.inbound import Shared
 from media.room import Room, RoomListener
 from media.sockets import MediaSettings, Sockets, bind, host_candidates
 from media.stun import address as address_of
@@ -26,7 +29,6 @@ __all__ = ["MediaPort", "MediaSettings", "UdpPath"]
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.1
-MAX_BATCH: Final = 64
 LISTEN_BACKLOG: Final = 1_024
 """Connections that wait to be taken: all pages come back at once after a network's outage."""
 
@@ -37,26 +39,41 @@ class UdpPath:
     """One validated UDP address.
 
     Attributes:
-        raw: The address as the socket gives it.
         holder: Whose address it is, None until a check held.
         endpoint: The same while it is the selected address, else None: `media.endpoint.Path`.
+        queue: Send the first bytes of a packet with the others of its batch.
     """
 
-    __slots__ = ("_counters", "_sendto", "address", "endpoint", "holder", "raw", "transport")
+    __slots__ = (
+        "_counters",
+        "_sendto",
+        "address",
+        "destination",
+        "endpoint",
+        "holder",
+        "queue",
+        "transport",
+    )
 
-    def __init__(self, udp: socket.socket, raw: tuple[str, int], counters: MediaCounters) -> None:
+    def __init__(
+        self, udp: socket.socket, outbox: Outbox, key: bytes, counters: MediaCounters
+    ) -> None:
+        """`key` is the address as the inbox gives it."""
         self.transport = "udp"
-        self.address = address_of("udp", *raw)
-        self.raw = raw
+        self.destination = Destination(key)
+        self.address = address_of("udp", *self.destination.raw)
         self.holder: Endpoint | None = None
         self.endpoint: Endpoint | None = None
+        self.queue: Callable[[PacketBuffer, int], None] = partial(
+            outbox.add, self.destination.pointer
+        )
         self._sendto = udp.sendto
         self._counters = counters
 
     def send(self, data: bytes | memoryview) -> None:
-        """Send one datagram; a full socket buffer or an unreachable peer loses it."""
+        """Send one datagram at once; a full socket buffer or an unreachable peer loses it."""
         try:
-            self._sendto(data, self.raw)
+            self._sendto(data, self.destination.raw)
         except OSError:
             self._counters.drop("send_failed")
 
@@ -74,15 +91,19 @@ class MediaPort:
     def __init__(self, settings: MediaSettings, sockets: Sockets) -> None:
         self.port = sockets.port
         self.counters = MediaCounters()
+        self.shared = Shared(self.counters, Spares())
         self.candidates = host_candidates(settings, sockets.port)
         self._loop = asyncio.get_running_loop()
         self._rooms: dict[str, Room] = {}
         self._by_ufrag: dict[str, Endpoint] = {}
         self._ufrags: dict[Endpoint, tuple[str, ...]] = {}
-        self._udp_paths: dict[tuple[str, int], UdpPath] = {}  # by their raw addresses
+        self._udp_paths: dict[bytes, UdpPath] = {}  # by the keys of their addresses
         self._validated: dict[Address, UdpPath | TcpConnection] = {}
-        self._packet = PacketBuffer()
+        self._packet = PacketBuffer()  # of the TCP frame that is being taken
         self._udp = sockets.udp
+        if sockets.udp is not None:
+            self._inbox = Inbox(sockets.udp)
+            self._outbox = Outbox(sockets.udp, self.counters)
         self._server: asyncio.Server | None = None
         self._limits = TcpLimits(settings.max_tcp_connections, settings.max_tcp_per_address)
         self._ticker: asyncio.Task[None] | None = None
@@ -173,43 +194,39 @@ class MediaPort:
                 continue
             del self._validated[address]
             if isinstance(path, UdpPath):
-                del self._udp_paths[path.raw]
+                del self._udp_paths[path.destination.key]
             else:
                 path.close()
 
     # Datagrams ----------------------------------------------------------------------------------
 
     def _read_udp(self) -> None:
-        """Read until the socket would block, bounded so that other work gets its turn."""
-        udp = self._udp
-        if udp is None:
+        """Read one batch, so that other work gets its turn; what it leads to is sent together."""
+        inbox, paths, counters = self._inbox, self._udp_paths, self.counters
+        try:
+            count = inbox.receive()
+        except OSError:
+            counters.drop("receive_failed")
             return
-        packet, counters, paths = self._packet, self.counters, self._udp_paths
-        data, receive = packet.data, udp.recvfrom_into
         now_ms = time.monotonic_ns() // 1_000_000
-        for _ in range(MAX_BATCH):
-            try:
-                length, raw = receive(data)
-            except BlockingIOError:
-                return
-            except OSError:
-                counters.drop("receive_failed")
-                return
-            counters.received += 1
+        counters.received += count
+        for index in range(count):
+            packet, length, key = inbox.packets[index], inbox.length(index), inbox.key(index)
             counters.received_bytes += length
-            path = paths.get(raw[:2])
+            path = paths.get(key)
             try:
                 if path is not None and path.endpoint is not None:
-                    first = data[0]
-                    if 127 < first < 192 and 12 <= length <= MAX_DATAGRAM_BYTES:
+                    data = packet.data
+                    if 127 < data[0] < 192 and 12 <= length <= MAX_DATAGRAM_BYTES:
                         if 191 < data[1] < 224:
                             path.endpoint.receive_rtcp(bytes(packet.view[:length]), now_ms)
                         else:
                             path.endpoint.receive_rtp(packet, length, now_ms)
                         continue
-                self._take_other(raw, path, length, now_ms)
+                self._take_other(packet, length, key, now_ms)
             except Exception:
                 self._note_fault(now_ms)
+        self._outbox.flush()
 
     def _note_fault(self, now_ms: int) -> None:
         """Our own bug with one datagram: count it, tell of one in a minute, serve the others."""
@@ -218,17 +235,15 @@ class MediaPort:
             self._silent_until_ms = now_ms + _FAULT_LOG_MS
             log.exception("a datagram could not be handled; more within a minute are only counted")
 
-    def _take_other(
-        self, raw: tuple[str, int], path: UdpPath | None, length: int, now_ms: int
-    ) -> None:
+    def _take_other(self, packet: PacketBuffer, length: int, key: bytes, now_ms: int) -> None:
         """Take a UDP datagram that is not RTP from a validated address."""
-        first = self._packet.data[0]
-        if path is None and length and first < 4 and self._udp is not None:
-            path = UdpPath(self._udp, raw[:2], self.counters)
+        path = self._udp_paths.get(key)
+        if path is None and length and packet.data[0] < 4 and self._udp is not None:
+            path = UdpPath(self._udp, self._outbox, key, self.counters)
         if path is None:
             self.counters.drop("stranger" if length else "empty")
         else:
-            self._dispatch(path, length, now_ms)
+            self._dispatch(path, packet, length, now_ms)
 
     def take_frame(self, connection: TcpConnection, frame: memoryview) -> None:
         """Take one frame of a TCP connection, at most `MAX_DATAGRAM_BYTES`."""
@@ -236,11 +251,15 @@ class MediaPort:
         self.counters.received += 1
         self.counters.received_bytes += length
         self._packet.view[:length] = frame
-        self._dispatch(connection, length, self.now_ms())
+        self._dispatch(connection, self._packet, length, self.now_ms())
+        if self._udp is not None:
+            self._outbox.flush()
 
-    def _dispatch(self, path: "UdpPath | TcpConnection", length: int, now_ms: int) -> None:
+    def _dispatch(
+        self, path: "UdpPath | TcpConnection", packet: PacketBuffer, length: int, now_ms: int
+    ) -> None:
         """Tell by the first byte what a datagram is (RFC 7983 §7)."""
-        packet, endpoint, holder = self._packet, path.endpoint, path.holder
+        endpoint, holder = path.endpoint, path.holder
         first, second = packet.data[0], packet.data[1]
         if not 12 <= length <= MAX_DATAGRAM_BYTES:
             self.counters.drop("too_long" if length else "empty")
@@ -278,7 +297,7 @@ class MediaPort:
         path.holder = endpoint
         self._validated[path.address] = path
         if isinstance(path, UdpPath):
-            self._udp_paths[path.raw] = path
+            self._udp_paths[path.destination.key] = path
         if result.forget:
             self.forget(endpoint, result.forget)
         if len(self._ufrags.get(endpoint, ())) > 1:

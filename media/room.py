@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from media.counters import MediaCounters
 from media.endpoint import Endpoint, Names
 from media.errors import ConnectionReplaced, RoomClosed, ScreenTaken
 from media.flow import Flow, FlowReading
 from media.gauge import gauge
 from media.ice import Address
+from media.inbound import Shared
 from media.quality import LineQuality, LineWatch
 from media.sdp import Candidate, parse_offer
 from media.seating import HOME, SCREEN, Seat, assign, needed
@@ -66,7 +66,7 @@ class RoomListener(Protocol):
 class Switchboard(Protocol):
     """What a room needs of the port."""
 
-    counters: MediaCounters
+    shared: Shared
     candidates: tuple[Candidate, ...]
 
     def now_ms(self) -> int:
@@ -185,7 +185,7 @@ class Room:
         now_ms = self._switchboard.now_ms()
         if endpoint is None or endpoint.names.connection_id != connection_id:
             names = Names(participant_id, connection_id)
-            endpoint = Endpoint(self, names, offer, self._switchboard.counters, now_ms)
+            endpoint = Endpoint(self, names, offer, self._switchboard.shared, now_ms)
         endpoint.negotiate(offer, participant.flows, screen_mid)
         answer = endpoint.answer(self._switchboard.candidates)
         if endpoint is not participant.endpoint:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, cast
 
 from media.counters import MediaCounters
-from media.dtls import MAX_DATAGRAM_BYTES
+from media.dtls import MAX_DATAGRAM_BYTES, PacketBuffer
 from media.endpoint import Endpoint
 from media.ice import Address
 from media.stun import address
@@ -121,6 +121,10 @@ class TcpConnection(asyncio.Protocol):
             self._taker.take_frame(self, view[at + 2 : at + 2 + length])
             at += 2 + length
         self._rest = data[at:]
+
+    def queue(self, packet: PacketBuffer, length: int) -> None:
+        """Send the first `length` bytes of a packet."""
+        self.send(packet.view[:length])
 
     def send(self, data: bytes | memoryview) -> None:
         """Send one frame; it is lost if the peer does not read."""

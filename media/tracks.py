@@ -22,7 +22,10 @@ class Receiver(Protocol):
     """Where a subscription's packets go: the receiver's endpoint."""
 
     def send_rtp(self, packet: PacketBuffer, length: int) -> None:
-        """Encrypt in place and send the first `length` bytes of `packet`."""
+        """Encrypt in place and send the first `length` bytes at the end of the batch."""
+
+    def send_rtp_now(self, packet: PacketBuffer, length: int) -> None:
+        """As `send_rtp`, but at once: `packet` may be used again."""
 
     def send_rtcp(self, data: bytes) -> None:
         """Encrypt and send a compound packet."""
@@ -70,6 +73,7 @@ class IncomingTrack:
         "mid",
         "nacks",
         "outputs",
+        "payload_type",
         "role",
         "sender",
     )
@@ -81,6 +85,7 @@ class IncomingTrack:
         self.kind = section.kind
         self.role = role
         self.codec = codec
+        self.payload_type = codec.payload_type
         self.extensions: Mapping[str, int] = section.extensions
         self.flow = flow
         self.sender = sender
@@ -256,13 +261,14 @@ class Subscription:
             if stored is not None:
                 self._budget -= 1
                 packet.data[: len(stored)] = stored
-                self.receiver.send_rtp(packet, len(stored))
+                self.receiver.send_rtp_now(packet, len(stored))
                 sent += 1
         return sent
 
-    def tick(self) -> None:
+    def tick(self, now_ms: int) -> None:
         """Each 100 ms: refill the budget, keep asking for the keyframe that is waited for."""
         self._budget = RESEND_BUDGET
+        self.forwarder.expire(now_ms)
         if self.active and self.forwarder.waiting and self.track is not None:
             self.track.want_keyframe()
 

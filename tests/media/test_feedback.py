@@ -42,7 +42,7 @@ def test_each_number_is_accepted_once(order: list[int]) -> None:
     assert tracker.accept(0, 0, 0)
     accepted = [n for n in order + order if tracker.accept(n, 0, 0)]
     assert sorted(accepted) == sorted(order)
-    assert not tracker.has_gap
+    assert not tracker.missing
 
 
 def test_a_gap_is_given_up_after_some_attempts() -> None:
@@ -51,7 +51,7 @@ def test_a_gap_is_given_up_after_some_attempts() -> None:
         tracker.accept(sequence, 0, 0)
     asked = [bool(tracker.due_nacks(n * NACK_INTERVAL_MS)) for n in range(NACK_ATTEMPTS + 2)]
     assert asked == [True] * NACK_ATTEMPTS + [False, False]
-    assert not tracker.has_gap
+    assert not tracker.missing
     assert not tracker.accept(2, 0, 0)
 
 

@@ -5,7 +5,13 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.forwarder import HISTORY_PACKETS, MIN_RESEND_INTERVAL_MS, Forwarder, OutgoingStream
+from media.forwarder import (
+    HISTORY_MS,
+    HISTORY_PACKETS,
+    MIN_RESEND_INTERVAL_MS,
+    Forwarder,
+    OutgoingStream,
+)
 from media.rtp import ExtensionMap, header_bytes, read_header
 from media.sdp import ABS_SEND_TIME_URI
 from tests.media.packets import DELTA_FRAME, KEYFRAME, elements_of, rtp
@@ -215,3 +221,26 @@ def test_probes_get_numbers_of_the_rtx_stream() -> None:
     assert read_header(probe, 2) == (11, 1_000, 902)
     assert probe[12:14] == (10).to_bytes(2, "big")
     assert probe[1] & 0x7F == 121
+
+
+@given(
+    gaps_ms=st.lists(st.integers(0, 300), min_size=1, max_size=1_200),
+    tick_ms=st.integers(1, 1_500),
+)
+def test_the_history_holds_the_last_second_and_no_more(gaps_ms: list[int], tick_ms: int) -> None:
+    """What is kept of each call decides how many calls a machine can hold."""
+    forwarder, now_ms, sent_ms, due_ms = begun(VIDEO), 0, list[int](), tick_ms
+    for sequence, gap_ms in enumerate(gaps_ms):
+        now_ms += gap_ms
+        while due_ms <= now_ms:
+            forwarder.expire(due_ms)
+            due_ms += tick_ms
+        send(forwarder, rtp(sequence, KEYFRAME), now_ms)
+        sent_ms.append(now_ms)
+    forwarder.expire(now_ms)
+    kept = sum(packet is not None for packet in forwarder._history)
+    recent = [at for at in sent_ms[-HISTORY_PACKETS:] if now_ms - at <= HISTORY_MS]
+    assert kept == len(recent)
+    last = VIDEO.first_sequence + len(sent_ms) - 1
+    for back in range(len(recent)):
+        assert forwarder.resend(last - back & 0xFFFF, now_ms) is not None

@@ -203,7 +203,8 @@ async def _all_hear(here: dict[str, Peer]) -> None:
         for peer in here.values():
             peer.rtp.clear()
         wanted = {name: {n.encode() for n in here if n != name} for name in here}
-        while not all(payloads(peer) == wanted[name] for name, peer in here.items()):
+        # what one who left sent before may still be on its way
+        while not all(payloads(peer) >= wanted[name] for name, peer in here.items()):
             await speak(*here.values())
             await asyncio.gather(*(peer.bind() for peer in here.values()))
     for peer in here.values():

@@ -143,7 +143,7 @@ async def test_an_endpoint_forgets_its_own_addresses_only(
     await talk(pair, room, listener)
     endpoint = room._participants["physician"].endpoint
     assert endpoint is not None
-    port.forget(endpoint, tuple(("udp", *address) for address in port._udp_paths))
+    port.forget(endpoint, tuple(path.address for path in port._udp_paths.values()))
     await physician.send("audio")
     await dropped(port, "stranger", 1)
     await patient.send("audio", b"there" * 4)

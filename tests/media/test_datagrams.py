@@ -1,0 +1,114 @@
+"""Batches of datagrams arrive whole, in order, and from where they came."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from media.counters import MediaCounters
+from media.datagrams import MAX_BATCH, Destination, Inbox, Outbox, Spares
+from media.dtls import PacketBuffer
+
+FAMILIES = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
+
+
+@pytest.fixture(params=sorted(FAMILIES))
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, socket.socket]]:
+    host = request.param
+    one, other = (socket.socket(FAMILIES[host], socket.SOCK_DGRAM) for _ in range(2))
+    with one, other:
+        for bound in (one, other):
+            bound.setblocking(False)
+            bound.bind((host, 0))
+        yield one, other
+
+
+def filled(data: bytes) -> PacketBuffer:
+    packet = PacketBuffer()
+    packet.data[: len(data)] = data
+    return packet
+
+
+def destination_of(sender: socket.socket, receiver: socket.socket) -> Destination:
+    """How `receiver` knows `sender`: by what it got from there."""
+    sender.sendto(b"here", receiver.getsockname())
+    inbox = Inbox(receiver)
+    assert inbox.receive() == 1
+    return Destination(inbox.key(0))
+
+
+def test_a_batch_arrives_whole_in_order_and_with_its_source(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    server, client = pair
+    counters = MediaCounters()
+    inbox, outbox = Inbox(client), Outbox(server, counters)
+    destination = destination_of(client, server)
+    assert destination.raw == client.getsockname()[:2]
+    sent = [bytes([index]) * (index + 1) for index in range(MAX_BATCH + 3)]
+    packets = [filled(data) for data in sent]
+    for packet, data in zip(packets, sent, strict=True):
+        outbox.add(destination.pointer, packet, len(data))
+    outbox.flush()
+    got: list[bytes] = []
+    while count := inbox.receive():
+        got += [bytes(inbox.packets[i].view[: inbox.length(i)]) for i in range(count)]
+        sources = {Destination(inbox.key(i)).raw for i in range(count)}
+        assert sources == {server.getsockname()[:2]}
+    assert got == sent
+    assert counters.dropped == {}
+
+
+def test_what_the_kernel_refuses_is_counted_and_holds_back_nothing(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """An address that cannot be reached belongs to one participant, the batch to all."""
+    server, client = pair
+    counters = MediaCounters()
+    outbox = Outbox(server, counters)
+    there = destination_of(client, server)
+    nowhere = Destination(there.key[:2] + bytes(2) + there.key[4:])  # port 0
+    packet = filled(b"data")
+    for destination in (nowhere, there, nowhere, there):
+        outbox.add(destination.pointer, packet, 4)
+    outbox.flush()
+    assert [client.recv(99) for _ in range(2)] == [b"data"] * 2
+    assert counters.dropped == {"send_failed": 2}
+
+
+def test_an_empty_socket_gives_an_empty_batch(pair: tuple[socket.socket, socket.socket]) -> None:
+    assert Inbox(pair[0]).receive() == 0
+
+
+def test_a_copy_is_not_used_again_before_an_outbox_has_sent_it() -> None:
+    """Copies wait in the outbox, which holds back fewer than `MAX_BATCH` of them."""
+    spares, packet = Spares(), filled(b"packet")
+    copies: list[PacketBuffer] = []
+    for _ in range(MAX_BATCH):
+        copies.append(spares.copy(packet, 6))
+        assert spares.copy(packet, 6) is copies[-1], "not used yet: the same"
+        spares.use()
+    assert len({id(copy) for copy in copies}) == MAX_BATCH
+    assert all(copy.view[:6] == b"packet" for copy in copies)
+
+
+async def test_the_loop_sees_datagrams_that_a_batch_left(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """One batch at a time lets other work run; the rest is read in the next turn."""
+    server, client = pair
+    for _ in range(2 * MAX_BATCH):
+        client.sendto(b"data", server.getsockname())
+    inbox, counts, done = Inbox(server), list[int](), asyncio.Event()
+
+    def read() -> None:
+        counts.append(inbox.receive())
+        if sum(counts) == 2 * MAX_BATCH:
+            done.set()
+
+    asyncio.get_running_loop().add_reader(server.fileno(), read)
+    async with asyncio.timeout(10):
+        await done.wait()
+    asyncio.get_running_loop().remove_reader(server.fileno())
+    assert counts == [MAX_BATCH, MAX_BATCH]
