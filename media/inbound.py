@@ -244,14 +244,14 @@ class Inbound:
             self._counters.drop("late")
             return
         self._start_flow(track, now_ms)
-        if track.current is not source or source.tracker.has_gap:
+        if track.current is not source or source.tracker.missing:
             self._attend(source, now_ms)
-        copy = self._scratch
         for output in track.outputs:
-            copy.view[:length] = packet.view[:length]
+            copy = self._spares.copy(packet, length)
             if output.forwarder.forward(copy.data, length, header, fields, now_ms):
                 size = output.fit_red(copy.data, length, header, start)
                 output.receiver.send_rtp(copy, size)
+                self._spares.use()
                 self._counters.forwarded += 1
 
     def _receive_rtx(
