@@ -16,6 +16,7 @@ from media.feedback import Estimates
 from media.flow import Flow
 from media.rtp import extension_value, header_bytes, payload_bytes, read_header, unwrap_rtx
 from media.sdp import MID_URI, Offer, Section
+from media.timeline import report_of
 from media.tracks import IncomingTrack, Source, Subscription
 
 REPORT_INTERVAL_MS: Final = 1_000
@@ -177,6 +178,8 @@ class Inbound:
         if track.current is not source or tracker.missing:
             self._attend(source, now_ms)
         outputs = track.outputs
+        if track.tap is not None and outputs:
+            track.tap(data, length, header, fields, now_ms)
         if len(outputs) == 1:
             output = outputs[0]
             if output.forwarder.forward(data, length, header, fields, now_ms):
@@ -246,6 +249,8 @@ class Inbound:
         self._start_flow(track, now_ms)
         if track.current is not source or source.tracker.missing:
             self._attend(source, now_ms)
+        if track.tap is not None and track.outputs:
+            track.tap(data, length, start, fields, now_ms)
         for output in track.outputs:
             copy = self._spares.copy(packet, length)
             if output.forwarder.forward(copy.data, length, header, fields, now_ms):
@@ -264,6 +269,8 @@ class Inbound:
             length = unwrap_rtx(data, length, header, track.codec.payload_type, media.ssrc)
             fields = read_header(data, 2)
             if media.tracker.accept(fields[0], fields[1], now_ms) and track.outputs:
+                if track.tap is not None:
+                    track.tap(data, length, header, fields, now_ms)
                 self._forward(track.outputs, packet, length, header, fields, now_ms)
             return
         fields = read_header(data, 2)
@@ -342,6 +349,7 @@ class Inbound:
         if source is None:
             return
         source.tracker.sender_reported(report.ntp, now_ms)
+        source.reported = report_of(report.ntp, report.rtp_timestamp)
         if source.track.current is source:
             for output in source.track.outputs:
                 output.pass_report(report, now_ms)

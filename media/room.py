@@ -22,7 +22,7 @@ from media.inbound import Shared
 from media.quality import LineQuality, LineWatch
 from media.sdp import Candidate, parse_offer
 from media.seating import HOME, SCREEN, Seat, assign, needed
-from media.tracks import IncomingTrack, Subscription
+from media.tracks import IncomingTrack, Subscription, Tap
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,13 @@ class Switchboard(Protocol):
 
     def forget(self, endpoint: Endpoint, addresses: tuple[Address, ...]) -> None:
         """Nothing from these addresses is for the endpoint any more."""
+
+
+class Recording(Protocol):
+    """Who records a room (`media.recorder`)."""
+
+    def tap(self, participant_id: str, track: IncomingTrack) -> Tap | None:
+        """Where the delivered packets of a track go; None for who is not recorded."""
 
 
 class Participant:
@@ -151,6 +158,7 @@ class Room:
         self._flows: dict[str, Mapping[str, Flow]] = {}  # also of who left and may return
         self._delivered: frozenset[str] = frozenset()
         self._screen: str | None = None  # who shares one
+        self._recording: Recording | None = None
         self._is_closed = False
 
     async def offer(
@@ -233,6 +241,11 @@ class Room:
         """Let "voice" or "video" through from now on, or None: nothing."""
         self._delivered = DELIVERED[mode]
         self._connect_tracks()
+
+    def record(self, recording: Recording | None) -> None:
+        """Let it see all that is delivered from now on, on every connection to come; None: end."""
+        self._recording = recording
+        self._tap_tracks()
 
     def flow(self, participant_id: str) -> FlowReading:
         """What flows from a participant; all off for one who is not here."""
@@ -358,6 +371,14 @@ class Room:
         for track, lines in outputs.items():
             track.outputs = tuple(lines)
             track.sender.request_keyframes(now_ms)
+        if self._recording is not None:
+            self._tap_tracks()
+
+    def _tap_tracks(self) -> None:
+        recording = self._recording
+        for who, sender in self._participants.items():
+            for track in sender.tracks():
+                track.tap = None if recording is None else recording.tap(who, track)
 
     def _seat(self, receiver: Participant) -> None:
         present = [who for who, p in self._participants.items() if p is not receiver]

@@ -1,7 +1,7 @@
 """What arrives from a participant and what is sent to one, m-line by m-line."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from media.dtls import PacketBuffer
@@ -13,9 +13,13 @@ from media.reports import Reports
 from media.rtcp import SenderReport, sender_report, source_description
 from media.rtp import ExtensionMap
 from media.sdp import Codec, OutgoingTrack, Section
+from media.timeline import Report
 
 RESEND_BUDGET: Final = 100
 """Retransmissions to one receiver and track between two ticks (100 ms): a NACK storm ends here."""
+
+
+Tap = Callable[[bytearray, int, int, tuple[int, int, int], int], None]
 
 
 class Receiver(Protocol):
@@ -42,15 +46,20 @@ class Sender(Protocol):
 
 
 class Source:
-    """One SSRC of a track: its media, or its retransmissions."""
+    """One SSRC of a track: its media, or its retransmissions.
 
-    __slots__ = ("is_rtx", "ssrc", "track", "tracker")
+    Attributes:
+        reported: What its last sender report says of its clock; None before the first.
+    """
+
+    __slots__ = ("is_rtx", "reported", "ssrc", "track", "tracker")
 
     def __init__(self, ssrc: int, track: "IncomingTrack", is_rtx: bool) -> None:
         self.ssrc = ssrc
         self.track = track
         self.is_rtx = is_rtx
         self.tracker = ReceiveTracker(ssrc, track.codec.clock_rate)
+        self.reported: Report | None = None
 
 
 class IncomingTrack:
@@ -61,6 +70,8 @@ class IncomingTrack:
         outputs: Who gets it now. Empty while delivery is not allowed, and while its flow is off.
         extensions: URI to id, as the sender numbers them.
         role: "audio", "video", or "screen" for the picture of a shared screen.
+        tap: Sees each packet that is delivered: its buffer and length, where its payload starts,
+            its sequence number, timestamp and SSRC, and the time. None: nothing is recorded.
     """
 
     __slots__ = (
@@ -76,6 +87,7 @@ class IncomingTrack:
         "payload_type",
         "role",
         "sender",
+        "tap",
     )
 
     def __init__(
@@ -92,7 +104,18 @@ class IncomingTrack:
         self.current: Source | None = None
         self.outputs: tuple[Subscription, ...] = ()
         self.keyframes = KeyframeRequests()
+        self.tap: Tap | None = None
         self.nacks = "nack" in codec.feedback
+
+    @property
+    def clock_rate(self) -> int:
+        """Of its timestamps, per second."""
+        return self.codec.clock_rate
+
+    @property
+    def delivered(self) -> bool:
+        """Whether anybody gets it now."""
+        return bool(self.outputs)
 
     def fits(self, section: Section) -> bool:
         """Whether a later offer's m-line describes the same track."""
@@ -102,6 +125,7 @@ class IncomingTrack:
         """Forget who carries it and who gets it; no packet of it comes any more."""
         self.current = None
         self.outputs = ()
+        self.tap = None
 
     def switch(self, source: Source) -> None:
         """Take media from another SSRC: receivers see the same stream go on.
