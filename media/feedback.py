@@ -6,10 +6,17 @@ from typing import Final
 from media.rtcp import ReportBlock
 
 MAX_MISSING: Final = 128
-"""Gaps that are repaired at once; with more the stream is too broken for it."""
+"""Packets that are asked for at once; with more missing only a keyframe helps."""
 
-NACK_INTERVAL_MS: Final = 100
-NACK_ATTEMPTS: Final = 8
+REPAIR_MS: Final = 1_000
+"""How long a missing packet is asked for; later it is given up."""
+
+KEEP_MS: Final = 3_000
+"""How long it is still taken when it comes after all: a receiver waits so long for a frame."""
+
+NACK_INTERVALS_MS: Final = (30, 100, 400)
+"""A packet is asked for again after a round trip: at least, if it is not known, and at most."""
+
 KEYFRAME_INTERVAL_MS: Final = 500
 REMB_LIFETIME_MS: Final = 5_000
 """Receivers repeat their estimate each second (draft-alvestrand-rmcat-remb §2.3)."""
@@ -17,7 +24,7 @@ REMB_LIFETIME_MS: Final = 5_000
 START_BITRATE_BPS: Final = 800_000
 """A clear picture of 640x480. Browsers go there at once if told in their first two seconds."""
 
-_MAX_GAP: Final = 512
+_NEVER: Final = 1 << 62
 _FALL: Final = 0.97
 
 
@@ -33,7 +40,8 @@ class ReceiveTracker:
 
     Attributes:
         highest: Extended highest sequence number received.
-        missing: Packets that can still be asked for: number to (times asked, next time at ms).
+        missing: Packets that would still be taken: number to (missed since ms, to ask for at ms).
+        broken: Some of `missing` were given up: only a keyframe helps. A hint for video.
         received: Packets counted.
         missed: Packets that were not there when a later one came, repaired since or not.
     """
@@ -48,6 +56,7 @@ class ReceiveTracker:
         "_sr_ntp",
         "_timestamp",
         "_transit",
+        "broken",
         "highest",
         "missed",
         "missing",
@@ -66,6 +75,7 @@ class ReceiveTracker:
         self._transit = 0  # arrival less timestamp, in timestamp units
         self._jitter_16 = 0  # in 1/16 timestamp units, as RFC 3550 A.8 keeps it
         self.missing: dict[int, tuple[int, int]] = {}
+        self.broken = False
         self._expected_before = 0
         self._received_before = 0
         self._sr_ntp = 0
@@ -125,27 +135,40 @@ class ReceiveTracker:
     def _note_gap(self, first: int, count: int, now_ms: int) -> None:
         missing = self.missing
         self.missed += count
-        if count > _MAX_GAP:
+        if count > MAX_MISSING:  # a keyframe makes all of it moot: what stays reminds of that
             missing.clear()
+            missing[first + count - 1 & 0xFFFF] = (now_ms, _NEVER)
+            self.broken = True
             return
         for sequence in range(first, first + count):
-            missing[sequence & 0xFFFF] = (0, now_ms)
+            missing[sequence & 0xFFFF] = (now_ms, now_ms)
         while len(missing) > MAX_MISSING:
             del missing[next(iter(missing))]
+            self.broken = True
 
-    def due_nacks(self, now_ms: int) -> list[int]:
-        """Which packets to ask for now; each at most `NACK_ATTEMPTS` times, then given up."""
-        if not self.missing:
-            return []
+    def keyframe_began(self, sequence: int) -> None:
+        """With this packet a keyframe begins: nobody needs what is missing before it."""
+        for number in list(self.missing):
+            if sequence - number & 0xFFFF < 0x8000:
+                del self.missing[number]
+        self.broken = any(at_ms == _NEVER for _, at_ms in self.missing.values())
+
+    def due_nacks(self, now_ms: int, round_trip_ms: int | None = None) -> list[int]:
+        """Which packets to ask for now: each at once, then once a round trip, for `REPAIR_MS`."""
+        least, unknown, most = NACK_INTERVALS_MS
+        interval_ms = unknown if round_trip_ms is None else max(least, min(round_trip_ms, most))
         due: list[int] = []
-        for sequence, (asked, at_ms) in list(self.missing.items()):
-            if at_ms > now_ms:
-                continue
-            if asked == NACK_ATTEMPTS:
+        for sequence, (since_ms, at_ms) in list(self.missing.items()):
+            if now_ms - since_ms >= KEEP_MS:
                 del self.missing[sequence]
-                continue
-            self.missing[sequence] = (asked + 1, now_ms + NACK_INTERVAL_MS)
-            due.append(sequence)
+            elif now_ms - since_ms >= REPAIR_MS:
+                self.missing[sequence] = (since_ms, _NEVER)
+                self.broken = True
+            elif at_ms <= now_ms:
+                self.missing[sequence] = (since_ms, now_ms + interval_ms)
+                due.append(sequence)
+        if not self.missing:
+            self.broken = False
         return due
 
     def sender_reported(self, ntp: int, now_ms: int) -> None:

@@ -22,6 +22,9 @@ HISTORY_PACKETS: Final = 512
 """At most: a second at 5 Mbit/s. A power of two: slots are found with a mask."""
 
 MIN_RESEND_INTERVAL_MS: Final = 40
+MAX_ON_ITS_WAY_MS: Final = 300
+"""A round trip that was measured while a queue was long is not believed for longer."""
+
 _MASK: Final = HISTORY_PACKETS - 1
 
 
@@ -220,12 +223,15 @@ class Forwarder:
             slot = slot + 1 & _MASK
         self._oldest = slot
 
-    def resend(self, sequence: int, now_ms: int) -> bytes | None:
+    def resend(self, sequence: int, now_ms: int, round_trip_ms: int = 0) -> bytes | None:
         """Answer a NACK for one of the receiver's sequence numbers (RFC 4585 §6.2.1).
 
+        A NACK that comes sooner after the packet than a round trip takes was sent before that
+        could arrive, as when the packet came late to us too: it is on its way.
+
         Returns:
-            The packet, as RTX if that was negotiated; None if it is not in the history any more or
-            was sent again less than `MIN_RESEND_INTERVAL_MS` ago.
+            The packet, as RTX if that was negotiated; None if it is not in the history any more,
+            is on its way, or was sent again less than `MIN_RESEND_INTERVAL_MS` ago.
         """
         if not self._history:
             return None
@@ -234,8 +240,11 @@ class Forwarder:
         if packet is None or packet[2] << 8 | packet[3] != sequence:
             return None
         resent_ms = self._resent_ms[slot]
+        on_its_way_ms = min(round_trip_ms * 3 // 4, MAX_ON_ITS_WAY_MS)
+        if now_ms - self._sent_ms[slot] < on_its_way_ms:
+            return None
         is_again = resent_ms >= self._sent_ms[slot]
-        if is_again and now_ms - resent_ms < MIN_RESEND_INTERVAL_MS:
+        if is_again and now_ms - resent_ms < max(MIN_RESEND_INTERVAL_MS, on_its_way_ms):
             return None
         self._resent_ms[slot] = now_ms
         stream = self.stream

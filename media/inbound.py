@@ -14,7 +14,14 @@ from media.datagrams import Spares
 from media.dtls import PacketBuffer, SrtpContext
 from media.feedback import Estimates
 from media.flow import Flow
-from media.rtp import extension_value, header_bytes, payload_bytes, read_header, unwrap_rtx
+from media.rtp import (
+    extension_value,
+    header_bytes,
+    payload_bytes,
+    read_header,
+    starts_vp8_keyframe,
+    unwrap_rtx,
+)
 from media.sdp import MID_URI, Offer, Section
 from media.timeline import report_of
 from media.tracks import IncomingTrack, Source, Subscription
@@ -48,7 +55,7 @@ class Inbound:
         srtp: Its keys; None until DTLS is complete, and again when the connection is over.
         tracks: What the participant sends, by mid.
         subscriptions: What it gets, by the SSRC that it knows: its feedback names that.
-        round_trip_ms: To the participant and back, as its latest report told (RFC 3550 §6.4.1).
+        round_trip_ms: To the participant and back, as its reports tell (RFC 3550 §6.4.1), smoothed.
     """
 
     __slots__ = (
@@ -176,7 +183,7 @@ class Inbound:
             else:
                 self._start_flow(track, now_ms)
         if track.current is not source or tracker.missing:
-            self._attend(source, now_ms)
+            self._attend(source, data, header, length, now_ms)
         outputs = track.outputs
         if track.tap is not None and outputs:
             track.tap(data, length, header, fields, now_ms)
@@ -192,11 +199,15 @@ class Inbound:
         if track.flow.arrived(now_ms):
             self._flow_began(track)
 
-    def _attend(self, source: Source, now_ms: int) -> None:
+    def _attend(
+        self, source: Source, data: bytearray, header: int, length: int, now_ms: int
+    ) -> None:
         """Do what few packets need: take up another SSRC, ask for what is missing."""
         if source.track.current is not source:
             source.track.switch(source)
             self.request_keyframes(now_ms)
+        if source.track.kind == "video" and starts_vp8_keyframe(data, header, length):
+            source.tracker.keyframe_began(data[2] << 8 | data[3])
         if now_ms - self._nacked_ms >= NACK_SPACING_MS:
             self._request_missing(now_ms)
 
@@ -248,7 +259,7 @@ class Inbound:
             return
         self._start_flow(track, now_ms)
         if track.current is not source or source.tracker.missing:
-            self._attend(source, now_ms)
+            self._attend(source, data, header, length, now_ms)
         if track.tap is not None and track.outputs:
             track.tap(data, length, start, fields, now_ms)
         for output in track.outputs:
@@ -268,10 +279,15 @@ class Inbound:
         if payload_bytes(data, length, header) > 2 and media.tracker.is_missing(original):
             length = unwrap_rtx(data, length, header, track.codec.payload_type, media.ssrc)
             fields = read_header(data, 2)
-            if media.tracker.accept(fields[0], fields[1], now_ms) and track.outputs:
-                if track.tap is not None:
-                    track.tap(data, length, header, fields, now_ms)
-                self._forward(track.outputs, packet, length, header, fields, now_ms)
+            media.tracker.accept(fields[0], fields[1], now_ms)
+            if starts_vp8_keyframe(data, header, length):
+                media.tracker.keyframe_began(original)
+            if track.tap is not None and track.outputs:
+                track.tap(data, length, header, fields, now_ms)
+            # what came after it was not sent to who waits for a keyframe: it needs another one
+            outputs = tuple(o for o in track.outputs if not o.forwarder.waiting)
+            if outputs:
+                self._forward(outputs, packet, length, header, fields, now_ms)
             return
         fields = read_header(data, 2)
         for output in track.outputs:
@@ -331,7 +347,7 @@ class Inbound:
         track = subscription.track
         if isinstance(packet, rtcp.Nack):
             self._counters.retransmitted += subscription.resend(
-                packet.sequences, self._scratch, now_ms
+                packet.sequences, self._scratch, now_ms, self.round_trip_ms or 0
             )
         elif isinstance(packet, rtcp.ReportBlock):
             source = track.current if track is not None else None
@@ -339,7 +355,9 @@ class Inbound:
             sent = subscription.forwarder.packets
             round_trip_ms = subscription.reports.take(packet, sent, tracker, now_ms)
             if round_trip_ms is not None:
-                self.round_trip_ms = round_trip_ms
+                before = self.round_trip_ms
+                smooth_ms = round_trip_ms if before is None else (3 * before + round_trip_ms) // 4
+                self.round_trip_ms = smooth_ms
         elif track is not None:
             track.want_keyframe()
             track.sender.request_keyframes(now_ms)
@@ -401,17 +419,20 @@ class Inbound:
                 )
 
     def _request_missing(self, now_ms: int) -> None:
-        """Ask for what is missing, in the tracks whose sender can send again."""
+        """Ask for what is missing, and for a keyframe where that cannot be repaired any more."""
         self._nacked_ms = now_ms
         for track in self.tracks.values():
             source = track.current
-            if source is None or not track.nacks:
+            if source is None or not source.tracker.missing:
                 continue
-            due = source.tracker.due_nacks(now_ms)
-            if due:
+            due = source.tracker.due_nacks(now_ms, self.round_trip_ms)
+            if due and track.nacks:
                 self._send_rtcp(
                     rtcp.receiver_report(self._ssrc, ()) + rtcp.nack(self._ssrc, source.ssrc, due)
                 )
+            elif (due or source.tracker.broken) and track.outputs:
+                track.want_keyframe()
+                self.request_keyframes(now_ms)
 
     def tick(self, now_ms: int) -> None:
         """Each 100 ms: what is missing, wanted keyframes, and each second the report."""

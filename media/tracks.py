@@ -273,7 +273,9 @@ class Subscription:
         self.receiver.send_rtcp(outgoing + source_description(ssrc, self.described().cname))
         self.reports.sent(report.ntp, now_ms)
 
-    def resend(self, sequences: tuple[int, ...], packet: PacketBuffer, now_ms: int) -> int:
+    def resend(
+        self, sequences: tuple[int, ...], packet: PacketBuffer, now_ms: int, round_trip_ms: int
+    ) -> int:
         """Answer a NACK, using `packet` as scratch. Returns how many packets were sent again."""
         sent = 0
         if not self.active:
@@ -281,7 +283,7 @@ class Subscription:
         for sequence in sequences:
             if self._budget == 0:
                 break
-            stored = self.forwarder.resend(sequence, now_ms)
+            stored = self.forwarder.resend(sequence, now_ms, round_trip_ms)
             if stored is not None:
                 self._budget -= 1
                 packet.data[: len(stored)] = stored

@@ -144,6 +144,7 @@ class Peer:
         self.side = name
         self.pairs = 1  # of m-lines: the first sendrecv, the others recvonly
         self.screen_mid: str | None = None
+        self.feedback: tuple[str, ...] = ("goog-remb", "ccm fir", "nack", "nack pli")
         self.red_type: int | None = None  # set it before `offer` to have redundant audio
         self.rtp: list[bytes] = []
         self.rtcp: list[bytes] = []
@@ -194,11 +195,10 @@ class Peer:
 
     def _video(self, mid: str, direction: str) -> list[str]:
         types = [(self.video_type, "VP8/90000"), (self.rtx_type, "rtx/90000")]
-        feedback = ("goog-remb", "ccm fir", "nack", "nack pli")
         return [
             *self._section("video", mid, types, direction),
             f"a=fmtp:{self.rtx_type} apt={self.video_type}",
-            *(f"a=rtcp-fb:{self.video_type} {f}" for f in feedback),
+            *(f"a=rtcp-fb:{self.video_type} {f}" for f in self.feedback),
         ]
 
     def _section(

@@ -1,14 +1,17 @@
 """What is reported and asked for."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from media.feedback import (
+    KEEP_MS,
     KEYFRAME_INTERVAL_MS,
     MAX_MISSING,
-    NACK_ATTEMPTS,
-    NACK_INTERVAL_MS,
+    NACK_INTERVALS_MS,
     REMB_LIFETIME_MS,
+    REPAIR_MS,
     START_BITRATE_BPS,
     Estimates,
     KeyframeRequests,
@@ -18,7 +21,7 @@ from media.feedback import (
 
 @given(
     start=st.integers(0, 65_535),
-    lost=st.sets(st.integers(1, 198)),
+    lost=st.sets(st.integers(1, 198), max_size=MAX_MISSING),
 )
 def test_what_is_lost_is_asked_for_and_reported(start: int, lost: set[int]) -> None:
     tracker = ReceiveTracker(1, 90_000)
@@ -27,7 +30,8 @@ def test_what_is_lost_is_asked_for_and_reported(start: int, lost: set[int]) -> N
             assert tracker.accept(start + n & 0xFFFF, 0, 0)
     due = tracker.due_nacks(0)
     expected = [start + n & 0xFFFF for n in sorted(lost)]
-    assert due == expected[-MAX_MISSING:]
+    assert due == expected
+    assert not tracker.broken
     block = tracker.report(0)
     assert block is not None
     assert block.lost == len(lost)
@@ -45,29 +49,73 @@ def test_each_number_is_accepted_once(order: list[int]) -> None:
     assert not tracker.missing
 
 
-def test_a_gap_is_given_up_after_some_attempts() -> None:
+def gap() -> ReceiveTracker:
+    """Packet 2 is missing since 0 ms."""
     tracker = ReceiveTracker(1, 90_000)
     for sequence in (1, 3):
         tracker.accept(sequence, 0, 0)
-    asked = [bool(tracker.due_nacks(n * NACK_INTERVAL_MS)) for n in range(NACK_ATTEMPTS + 2)]
-    assert asked == [True] * NACK_ATTEMPTS + [False, False]
+    return tracker
+
+
+@given(round_trip_ms=st.none() | st.integers(0, 5_000), step_ms=st.integers(5, 100))
+def test_a_gap_is_asked_for_once_a_round_trip_then_given_up(
+    round_trip_ms: int | None, step_ms: int
+) -> None:
+    """Sooner only asks for what is on its way; a second later a keyframe is the better repair."""
+    tracker = gap()
+    least, unknown, most = NACK_INTERVALS_MS
+    wait_ms = unknown if round_trip_ms is None else max(least, min(most, round_trip_ms))
+    asked = [at for at in range(0, KEEP_MS, step_ms) if tracker.due_nacks(at, round_trip_ms)]
+    assert asked[0] == 0
+    assert asked[-1] < REPAIR_MS
+    pauses = [later - sooner for sooner, later in pairwise(asked)]
+    assert all(wait_ms <= pause < wait_ms + step_ms for pause in pauses)
+
+
+def test_what_was_given_up_is_taken_when_it_comes_after_all() -> None:
+    """A receiver still waits for the frame: dropping the packet would only cost a keyframe."""
+    tracker = gap()
+    tracker.due_nacks(REPAIR_MS)
+    assert tracker.broken
+    assert tracker.accept(2, 0, REPAIR_MS)
+    assert tracker.due_nacks(REPAIR_MS) == []
+    assert not tracker.broken
+    assert not tracker.accept(2, 0, REPAIR_MS)
+
+
+def test_a_gap_is_forgotten_in_the_end() -> None:
+    tracker = gap()
+    tracker.due_nacks(KEEP_MS)
     assert not tracker.missing
-    assert not tracker.accept(2, 0, 0)
+    assert not tracker.broken
+    assert not tracker.accept(2, 0, KEEP_MS)
 
 
-def test_a_gap_is_not_asked_for_again_at_once() -> None:
+@given(lost=st.sets(st.integers(1, 99)), at=st.integers(1, 100), age_ms=st.integers(0, REPAIR_MS))
+def test_a_keyframe_makes_older_gaps_moot(lost: set[int], at: int, age_ms: int) -> None:
+    """Repairing pictures that nobody decodes any more takes bandwidth from the new one."""
     tracker = ReceiveTracker(1, 90_000)
-    for sequence in (1, 3):
-        tracker.accept(sequence, 0, 0)
-    assert tracker.due_nacks(0) == [2]
-    assert tracker.due_nacks(NACK_INTERVAL_MS - 1) == []
+    for n in range(101):
+        if n not in lost:
+            tracker.accept(65_500 + n & 0xFFFF, 0, 0)
+    tracker.due_nacks(age_ms)
+    tracker.keyframe_began(65_500 + at & 0xFFFF)
+    assert set(tracker.missing) == {65_500 + n & 0xFFFF for n in lost if n > at}
+    assert tracker.broken == (age_ms == REPAIR_MS and bool(tracker.missing))
 
 
 def test_a_large_jump_is_not_asked_for() -> None:
+    """So much cannot be sent again in time, and a keyframe is smaller."""
     tracker = ReceiveTracker(1, 90_000)
     tracker.accept(1, 0, 0)
-    tracker.accept(5_000, 0, 0)
+    tracker.accept(2 + MAX_MISSING, 0, 0)
+    assert not tracker.broken
+    tracker.accept(4_000, 0, 0)
     assert tracker.due_nacks(0) == []
+    assert tracker.broken
+    tracker.keyframe_began(4_000)
+    assert not tracker.broken
+    assert not tracker.missing
 
 
 def test_the_report_lets_the_source_compute_the_round_trip() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from media.forwarder import (
     HISTORY_MS,
     HISTORY_PACKETS,
+    MAX_ON_ITS_WAY_MS,
     MIN_RESEND_INTERVAL_MS,
     Forwarder,
     OutgoingStream,
@@ -200,6 +201,17 @@ def test_a_nack_storm_is_answered_once_an_interval() -> None:
     assert forwarder.resend(10, 100) is not None
     assert forwarder.resend(10, 100 + MIN_RESEND_INTERVAL_MS - 1) is None
     assert forwarder.resend(10, 100 + MIN_RESEND_INTERVAL_MS) is not None
+
+
+def test_a_nack_from_before_the_packet_could_arrive_is_not_answered() -> None:
+    """A packet that came late to us too was asked for while it was on its way."""
+    forwarder = begun(VIDEO)
+    send(forwarder, rtp(1, KEYFRAME), 1_000)
+    assert forwarder.resend(10, 1_149, 200) is None
+    assert forwarder.resend(10, 1_150, 200) is not None
+    assert forwarder.resend(10, 1_299, 200) is None
+    assert forwarder.resend(10, 1_300, 200) is not None
+    assert forwarder.resend(10, 1_300 + MAX_ON_ITS_WAY_MS, 60_000) is not None
 
 
 def test_a_packet_sent_again_tells_its_new_sending_time() -> None:
