@@ -5,6 +5,7 @@
     ├── OfferRejected          an SDP offer is refused; `reason` says why
     ├── ConnectionReplaced     an offer for a connection that a newer one has replaced
     ├── RoomClosed             the room is closed
+    ├── ProbesBusy             too many connection tests at once
     ├── ScreenTaken            somebody else shares a screen already
     └── HandshakeFailed        DTLS did not complete
         └── FingerprintMismatch    the certificate is not the one that the offer named
@@ -69,6 +70,15 @@ class ScreenTaken(MediaError):
     def __init__(self, participant_id: str) -> None:
         super().__init__("somebody else is sharing their screen")
         self.participant_id = participant_id
+
+
+class ProbesBusy(MediaError):
+    """Too many connection tests at once; the page may try again."""
+
+    code = "probes_busy"
+
+    def __init__(self) -> None:
+        super().__init__("too many connection tests at once")
 
 
 class HandshakeFailed(MediaError):

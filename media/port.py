@@ -19,6 +19,7 @@ from media.dtls import MAX_DATAGRAM_BYTES, PacketBuffer, warm_up
 from media.endpoint import Endpoint
 from media.ice import Address, username_ufrag
 from media.inbound import Shared
+from media.probes import Probes
 from media.room import Room, RoomListener
 from media.sockets import MediaSettings, Sockets, bind, host_candidates
 from media.stun import address as address_of
@@ -105,6 +106,7 @@ class MediaPort:
             self._inbox = Inbox(sockets.udp)
             self._outbox = Outbox(sockets.udp, self.counters)
         self._server: asyncio.Server | None = None
+        self._probes = Probes(self)
         self._limits = TcpLimits(settings.max_tcp_connections, settings.max_tcp_per_address)
         self._ticker: asyncio.Task[None] | None = None
         self._silent_until_ms = 0
@@ -141,6 +143,10 @@ class MediaPort:
         room = self._rooms[room_id] = Room(room_id, listener, self, self._drop_room)
         return room
 
+    def probe(self, name: str, sdp: str) -> str:
+        """Answer the offer of a connection test of `name`, see `Probes.offer`."""
+        return self._probes.offer(name, sdp)
+
     def _drop_room(self, room_id: str) -> None:
         self._rooms.pop(room_id, None)
 
@@ -148,6 +154,7 @@ class MediaPort:
         """Close every room and the sockets."""
         for room in tuple(self._rooms.values()):
             await room.close()
+        self._probes.close()
         if self._ticker is not None:
             self._ticker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -321,4 +328,5 @@ class MediaPort:
                     room.tick(now_ms)
                 except Exception:
                     log.exception("the tick of room %s failed", room.room_id)
+            self._probes.tick(now_ms)
             self._limits.close_strangers(now_ms)

@@ -18,9 +18,10 @@ from server.accounts import Accounts
 from server.addresses import local_addresses
 from server.auditor import Auditor
 from server.calls import Calls
-from server.clock import Clock
+from server.clock import Clock, wall_ms
 from server.errors import AddressInUse, DataFolderUnusable
 from server.identities import SignedIn
+from server.relays import Relays
 from server.services import Services
 from server.settings import Settings
 from server.storage import Storage
@@ -114,6 +115,7 @@ async def _wire(
             database=storage,
             calls=calls,
             identities=SignedIn(storage, accounts),
+            relays=Relays(settings, wall_ms),
             clock=clock,
             audit=audit,
             timers=_timers(settings),

@@ -104,6 +104,13 @@ class Calls:
         except MediaError as error:
             raise OfferRefused(error.code, str(error)) from error
 
+    def probe(self, consult_id: str, sdp: str) -> str:
+        """Answer the offer of a connection test; see the port."""
+        try:
+            return self._media.probe(consult_id, sdp)
+        except MediaError as error:
+            raise OfferRefused(error.code, str(error)) from error
+
     def perform(self, consult: Consult, effect: Effect, now_ms: int) -> None:
         """Do what a transition asks for; see the port."""
         if isinstance(effect, Disengage | Settle | Discard):

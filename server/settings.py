@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,23 @@ def _reachable(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     if ip.is_unspecified or ip.is_multicast or ip.is_link_local:
         raise ValueError("browsers cannot reach such an address")
     return ip
+
+
+def _ice_urls(schemes: str) -> Callable[[str], tuple[str, ...]]:
+    """Read URLs of RFC 7064 (stun) or RFC 7065 (turn), comma separated."""
+    form = re.compile(
+        rf"(?:{schemes}):(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)(?::[0-9]{{1,5}})?"
+        + (r"(?:\?transport=(?:udp|tcp))?" if schemes.startswith("turn") else "")
+    )
+
+    def read(text: str) -> tuple[str, ...]:
+        urls = tuple(part.strip() for part in text.split(",") if part.strip())
+        for url in urls:
+            if not form.fullmatch(url):
+                raise ValueError(f"{url!r} is no {schemes.replace('|', ' or ')} URL")
+        return urls
+
+    return read
 
 
 def _networks(text: str) -> tuple[Network, ...]:
@@ -98,6 +116,12 @@ OPTIONS: Final = (
     Option("media_udp", _switch, "offer UDP to browsers"),
     Option("media_tcp", _switch, "offer TCP to browsers, for networks without UDP"),
     Option("advertise", _addresses, "addresses browsers reach the media port at, comma separated"),
+    Option("stun_urls", _ice_urls("stun|stuns"), "STUN servers for browsers, comma separated"),
+    Option(
+        "turn_urls", _ice_urls("turn|turns"), "TURN servers (relays) for browsers, comma separated"
+    ),
+    Option("turn_secret", str, "secret shared with the TURN servers (coturn: static-auth-secret)"),
+    Option("turn_ttl_s", _seconds, "how long credentials for the TURN servers are good, seconds"),
     Option("data_dir", Path, "folder of the database and of demo.json"),
     Option(
         "database_url", str, "postgresql://… or sqlite:///…; SQLite in the data folder if empty"
@@ -133,6 +157,10 @@ class Settings:
     media_udp: bool = True
     media_tcp: bool = True
     advertise: tuple[str, ...] = ()
+    stun_urls: tuple[str, ...] = ()
+    turn_urls: tuple[str, ...] = ()
+    turn_secret: str = field(default="", repr=False)
+    turn_ttl_s: int = 3600
     data_dir: Path = field(default_factory=lambda: Path("data"))
     database_url: str = ""
     redis_url: str = ""
@@ -164,6 +192,8 @@ class Settings:
         if self.database_url and not self.database_url.startswith(DATABASES):
             # not repeated here: a password may be in it
             raise SettingsError("--database-url", f"starts with {' or '.join(DATABASES)}")
+        if bool(self.turn_urls) != bool(self.turn_secret):
+            raise SettingsError("--turn-urls", "needs --turn-secret, and the other way round")
         if not (self.media_udp or self.media_tcp):
             raise SettingsError("--media-udp", "UDP and TCP cannot both be off")
 

@@ -77,6 +77,8 @@ def event_of(ask: Ask, next_place: Callable[[], int]) -> Command:  # noqa: C901,
             return ev.Taken(who.id, who.name, who.title)
         case m.Finish(outcome=outcome):
             return ev.Finished(outcome)
+        case m.Probe():
+            raise AssertionError("a probe is no matter of a consult")
         case m.PatientOffer() | m.PhysicianOffer():
             return ev.PatientOffered()
         case m.HangUp() | m.Rejoin() | m.Leave() | m.Hold() | m.Resume() | m.PutBack() as plain:

@@ -12,6 +12,7 @@ from signaling.consent import (
     PhysicianStopRecording,
     Record,
 )
+from signaling.paths import Probe
 from signaling.wire import CommandId, ConnectionId, ConsultId, Digest, Incoming, Mode, Sdp
 
 # --- connecting -----------------------------------------------------------------------------
@@ -113,6 +114,7 @@ PatientCommand = Annotated[
     | PatientSetMode
     | AnswerRecording
     | PatientStopRecording
+    | Probe
     | HangUp
     | Rejoin
     | Leave,

@@ -47,6 +47,7 @@ from signaling.consent import (
     Record,
     Recording,
 )
+from signaling.paths import IceServer, IceServers, Probe
 from signaling.wire import (
     MAX_MESSAGE_BYTES,
     MAX_SDP_CHARS,
@@ -85,6 +86,8 @@ __all__ = [
     "Goodbye",
     "HangUp",
     "Hold",
+    "IceServer",
+    "IceServers",
     "Incoming",
     "Join",
     "Leave",
@@ -109,6 +112,7 @@ __all__ = [
     "PhysicianView",
     "Place",
     "Price",
+    "Probe",
     "Problem",
     "Proposal",
     "PutBack",
@@ -369,7 +373,14 @@ class Goodbye(Outgoing):
 
 
 PatientMessage = Annotated[
-    PatientHello | PatientUpdate | Place | MeterTick | Answer | ReconnectMedia | Goodbye,
+    PatientHello
+    | PatientUpdate
+    | Place
+    | MeterTick
+    | IceServers
+    | Answer
+    | ReconnectMedia
+    | Goodbye,
     Field(discriminator="kind"),
 ]
 ConsoleMessage = Annotated[
@@ -378,6 +389,7 @@ ConsoleMessage = Annotated[
     | QueueChange
     | MeterTick
     | Released
+    | IceServers
     | Answer
     | ReconnectMedia
     | Goodbye,

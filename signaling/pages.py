@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from signaling import events as ev
 from signaling import messages as m
-from signaling.asks import Ask, Look
+from signaling.asks import Ask, Look, accepted, refusal
 from signaling.case import Case, Physician
 from signaling.desk import Desk
-from signaling.errors import Overloaded
+from signaling.errors import ConsultError, Overloaded
 from signaling.messages import Party
 from signaling.page import Page
-from signaling.ports import CallControl, Clock
+from signaling.ports import CallControl, Clock, Relays
 from signaling.queue import Standing, may_see, standings, visible
 from signaling.socket import Fault, SocketServer
 from signaling.tasks import Tasks
@@ -33,6 +33,11 @@ class PatientSeat:
     page: Page
     consult_id: str
 
+    @property
+    def subject(self) -> str:
+        """Whose page it is, for the relays."""
+        return f"patient:{self.consult_id}"
+
 
 @dataclass(frozen=True)
 class ConsoleSeat:
@@ -40,6 +45,11 @@ class ConsoleSeat:
 
     page: Page
     physician: Physician
+
+    @property
+    def subject(self) -> str:
+        """Whose page it is, for the relays."""
+        return f"physician:{self.physician.id}"
 
 
 class Pages:
@@ -49,8 +59,11 @@ class Pages:
     but :meth:`stop` return at once and send later, in order.
     """
 
-    def __init__(self, socket: SocketServer, desk: Desk, calls: CallControl, clock: Clock) -> None:
+    def __init__(
+        self, socket: SocketServer, desk: Desk, calls: CallControl, relays: Relays, clock: Clock
+    ) -> None:
         self._socket, self._desk, self._calls, self._clock = socket, desk, calls, clock
+        self._relays = relays
         self._tasks = Tasks()
         self._patients: dict[str, PatientSeat] = {}
         self._consoles: dict[str, ConsoleSeat] = {}
@@ -112,6 +125,7 @@ class Pages:
             elif not page.closed:
                 view = patient_view(case, self._moment(case))
                 page.greet(m.PatientHello(events=events, view=view))
+                self._name_relays(seat)
                 self._places_later()
                 self._calls.arrived(case.core, "patient", auth.after > 0)
 
@@ -121,12 +135,12 @@ class Pages:
         """A physician's console is being connected."""
         page = Page(self._socket, "/console", sid, auth.page)
         former = self._consoles.get(physician.id)
-        self._consoles[physician.id] = self._by_sid[sid] = ConsoleSeat(page, physician)
+        seat = self._consoles[physician.id] = self._by_sid[sid] = ConsoleSeat(page, physician)
         self._replace(former, page)
         self._start(page)
         shown = self._desk.call_of(physician.id) or auth.consult_id
         if shown is None:
-            self._greet_console(page, physician, None, ())
+            self._greet_console(seat, None, ())
             return
         after = auth.after if auth.consult_id == shown else 0
 
@@ -134,9 +148,9 @@ class Pages:
             if page.closed:
                 return
             if case is None or case.core.physician_id != physician.id:
-                self._greet_console(page, physician, None, ())
+                self._greet_console(seat, None, ())
                 return
-            self._greet_console(page, physician, case, events)
+            self._greet_console(seat, case, events)
             self._calls.arrived(case.core, "physician", after > 0)
 
         self._look(page, shown, Look(after, seen))
@@ -170,10 +184,11 @@ class Pages:
             page.close("server_stopping")
 
     def _greet_console(
-        self, page: Page, physician: Physician, case: Case | None, events: tuple[m.Event, ...]
+        self, seat: ConsoleSeat, case: Case | None, events: tuple[m.Event, ...]
     ) -> None:
+        physician = seat.physician
         queue = visible(physician, self._desk.cases())
-        page.greet(
+        seat.page.greet(
             m.ConsoleHello(
                 physician_name=physician.name,
                 physician_title=physician.title,
@@ -182,14 +197,38 @@ class Pages:
                 call=physician_view(case, self._moment(case)) if case else None,
             )
         )
+        self._name_relays(seat)
+
+    async def renew_relays(self) -> None:
+        """Give every page new credentials before the former end. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(self._relays.renew_s)
+            for seat in list(self._by_sid.values()):
+                self._name_relays(seat)
+
+    def _name_relays(self, seat: PatientSeat | ConsoleSeat) -> None:
+        servers = self._relays.of(seat.subject)
+        if servers is not None:
+            seat.page.send(servers)
 
     # --- what pages say ------------------------------------------------------------------------
 
     def patient_says(self, sid: str, command: m.PatientCommand) -> None:
         """A command of a patient's page; a closed page is not heard any more."""
         seat = self._by_sid.get(sid)
-        if isinstance(seat, PatientSeat) and not seat.page.closed:
-            self._desk.ask(seat.consult_id, Ask(command, None, seat.page.send))
+        if not isinstance(seat, PatientSeat) or seat.page.closed:
+            return
+        ask = Ask(command, None, seat.page.send)
+        if isinstance(command, m.Probe):
+            seat.page.send(self._probe(seat.consult_id, ask, command.sdp))
+        else:
+            self._desk.ask(seat.consult_id, ask)
+
+    def _probe(self, consult_id: str, ask: Ask, sdp: str) -> m.Answer:
+        try:
+            return accepted(ask, sdp=self._calls.probe(consult_id, sdp))
+        except ConsultError as error:
+            return refusal(ask, error)
 
     def console_says(self, sid: str, command: m.ConsoleCommand) -> None:
         """A command of a console; a closed page is not heard any more."""

@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from signaling.case import Physician
 from signaling.events import Effect, Event
-from signaling.messages import Party, Summary
+from signaling.messages import IceServers, Party, Summary
 from signaling.model import Consult
 
-__all__ = ["Audit", "CallControl", "Clock", "Database", "Identities", "Physician"]
+__all__ = ["Audit", "CallControl", "Clock", "Database", "Identities", "Physician", "Relays"]
 
 
 class Database(Protocol):
@@ -45,6 +45,13 @@ class CallControl(Protocol):
 
         Raises:
             OfferRefused: this offer cannot be accepted; nothing has changed.
+        """
+
+    def probe(self, consult_id: str, sdp: str) -> str:
+        """Answer the offer of a connection test of a consult's patient; nothing else changes.
+
+        Raises:
+            OfferRefused: the offer cannot be used, or there are too many tests now.
         """
 
     def perform(self, consult: Consult, effect: Effect, now_ms: int) -> None:
@@ -81,6 +88,17 @@ class CallControl(Protocol):
         ``resumed``: the same page load was connected before, so its media connection may be
         from before a restart: when there is none here any more, ask it to reconnect.
         """
+
+
+class Relays(Protocol):
+    """The STUN and TURN servers that pages may use."""
+
+    @property
+    def renew_s(self) -> float:
+        """How often pages need new credentials."""
+
+    def of(self, subject: str) -> IceServers | None:
+        """For a page of ``subject``, a party of a consult or a physician; None: there are none."""
 
 
 class Identities(Protocol):

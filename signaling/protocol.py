@@ -64,6 +64,7 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
             m.Price,
             m.Proposal,
             m.Recording,
+            m.IceServer,
             m.ChargeLine,
             m.Summary,
             m.Problem,

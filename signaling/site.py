@@ -13,7 +13,7 @@ from signaling.desk import Desk, DeskSetup
 from signaling.model import Timers
 from signaling.pages import Pages
 from signaling.patient import PatientNamespace
-from signaling.ports import Audit, CallControl, Clock, Database, Identities
+from signaling.ports import Audit, CallControl, Clock, Database, Identities, Relays
 from signaling.socket import SocketServer
 from signaling.tasks import Tasks
 
@@ -25,6 +25,7 @@ class SiteSetup:
     database: Database
     calls: CallControl
     identities: Identities
+    relays: Relays
     clock: Clock
     audit: Audit
     timers: Timers = DEFAULT_TIMERS
@@ -50,7 +51,7 @@ class Site:
             )
         )
         self.socket = SocketServer(setup.clock, setup.allowed_origins)
-        self.pages = Pages(self.socket, self.desk, setup.calls, setup.clock)
+        self.pages = Pages(self.socket, self.desk, setup.calls, setup.relays, setup.clock)
         self._consoles = ConsoleNamespace(self.pages, setup.identities)
         self._check_sessions_s = setup.check_sessions_s
         self._tasks = Tasks()
@@ -69,6 +70,7 @@ class Site:
             SQLAlchemyError: the database cannot be read.
         """
         await self.desk.start(self.pages)
+        self._tasks.start("relays", self.pages.renew_relays())
         self._tasks.start("sessions", self._consoles.check_sessions(self._check_sessions_s))
 
     async def drain(self, timeout_s: float) -> bool:

@@ -55,7 +55,7 @@ const signal = new Signal(socket, {
   },
   link: (link, code) => {
     page = withLink(page, link, code);
-    if (link === "online" && media.peer.state === "broken") media.peer.restartIce();
+    if (link === "online") media.peer.resume();
     render();
   },
 });
@@ -67,8 +67,10 @@ const media = new CallMedia(
       const offer = /** @type {const} */ ({ kind: "offer", consult_id, connection_id, sdp });
       return (await signal.command(offer, abort)).sdp ?? "";
     },
+    reconnect: () => signal.reconnect(),
     changed: () => render(),
   },
+  "physician",
   LIFE.signal,
 );
 const callView = new CallView(media, "physician", LIFE.signal);
@@ -87,6 +89,7 @@ function render() {
   const { view } = page;
   const calling = phase === "connecting" || phase === "in-call";
   // Open between calls too: from taking a patient to the first picture nothing must wait.
+  media.relays(page.iceServers);
   media.follow({
     state: calling ? (view?.state ?? null) : null,
     mode: calling ? (view?.mode ?? "video") : "video",

@@ -14,6 +14,7 @@
 /** @typedef {import("./protocol").PatientView} PatientView */
 /** @typedef {import("./protocol").PhysicianView} PhysicianView */
 /** @typedef {import("./protocol").QueueItem} QueueItem */
+/** @typedef {import("./protocol").IceServer} IceServer */
 /** @typedef {import("./signal.js").Link} Link */
 
 /** @typedef {MeterTick & {atMs: number}} Meter  a tick and when it came */
@@ -32,13 +33,14 @@
 /**
  * @typedef {Call<PatientView> & {
  *   link: Link, refused: string | null, goodbye: GoodbyeCode | null,
- *   place: {place: number, waiting: number} | null,
+ *   iceServers: readonly IceServer[], place: {place: number, waiting: number} | null,
  * }} PatientPage
  */
 
 /**
  * @typedef {Call<PhysicianView> & {
  *   link: Link, refused: string | null, goodbye: GoodbyeCode | null,
+ *   iceServers: readonly IceServer[],
  *   physician: {name: string, title: string} | null, queue: readonly QueueItem[],
  *   receipt: PhysicianView | null,
  * }} ConsolePage
@@ -65,6 +67,7 @@ export const emptyPatient = Object.freeze({
   link: "connecting",
   refused: null,
   goodbye: null,
+  iceServers: Object.freeze([]),
   place: null,
 });
 
@@ -74,6 +77,7 @@ export const emptyConsole = Object.freeze({
   link: "connecting",
   refused: null,
   goodbye: null,
+  iceServers: Object.freeze([]),
   physician: null,
   queue: [],
   receipt: null,
@@ -108,6 +112,8 @@ export function nextPatient(page, message, nowMs) {
       return { ...page, place: { place: message.place, waiting: message.waiting } };
     case "meter":
       return withMeter(page, message, nowMs);
+    case "ice_servers":
+      return { ...page, iceServers: message.servers };
     case "reconnect_media":
       return { ...page, mediaLost: page.mediaLost + 1 };
     case "goodbye":
@@ -144,6 +150,8 @@ export function nextConsole(page, message, nowMs) {
       return withMeter(page, message, nowMs);
     case "released":
       return page.view?.consult_id === message.consult_id ? { ...page, ...NO_CALL } : page;
+    case "ice_servers":
+      return { ...page, iceServers: message.servers };
     case "reconnect_media":
       return { ...page, mediaLost: page.mediaLost + 1 };
     case "goodbye":

@@ -51,7 +51,7 @@ const signal = new Signal(socket, {
   },
   link: (link, code) => {
     page = withLink(page, link, code);
-    if (link === "online" && media.peer.state === "broken") media.peer.restartIce();
+    if (link === "online") media.peer.resume();
     render();
   },
 });
@@ -60,8 +60,10 @@ const media = new CallMedia(
   {
     send: async (connection_id, sdp, abort) =>
       (await signal.command({ kind: "offer", connection_id, sdp }, abort)).sdp ?? "",
+    reconnect: () => signal.reconnect(),
     changed: () => render(),
   },
+  "patient",
   LIFE.signal,
 );
 const callView = new CallView(media, "patient", LIFE.signal);
@@ -81,6 +83,7 @@ function render() {
   const { view } = page;
   const here = phase !== "moved" && phase !== "stopped" && phase !== "invalid";
   const mode = view && view.state !== "created" ? view.mode : local.mode;
+  media.relays(page.iceServers);
   media.follow({
     state: here ? (view?.state ?? null) : null,
     mode,

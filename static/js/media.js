@@ -4,10 +4,12 @@
 
 import { isLive } from "./consult.js";
 import { Devices } from "./devices.js";
+import { hintsOf } from "./mending.js";
 import { Peer, onNetworkChange } from "./peer.js";
 
 /** @typedef {import("./protocol").Mode} Mode */
 /** @typedef {import("./protocol").State} State */
+/** @typedef {import("./protocol").Party} Party */
 /** @typedef {import("./protocol").Pause} Pause */
 
 /**
@@ -22,6 +24,7 @@ import { Peer, onNetworkChange } from "./peer.js";
 /**
  * @typedef {object} MediaPorts
  * @property {(connectionId: string, sdp: string, abort: AbortSignal) => Promise<string>} send
+ * @property {() => void} reconnect  reach the server anew: the way to it may be gone
  * @property {() => void} changed  devices, mute, camera or connection are other than before
  */
 
@@ -31,21 +34,27 @@ export class CallMedia {
   devices;
   peer;
   #ports;
+  #party;
   #mediaLost = 0;
   /** @type {Mode | null} */
   #asked = null;
   /** @type {Situation} */
   #situation = { state: null, mode: "voice", pause: null, prepare: false };
 
-  /** @param {MediaPorts} ports  @param {AbortSignal} signal */
-  constructor(ports, signal) {
+  /** @param {MediaPorts} ports  @param {Party} party  @param {AbortSignal} signal */
+  constructor(ports, party, signal) {
     this.#ports = ports;
+    this.#party = party;
     this.devices = new Devices(() => this.#settle());
     this.peer = new Peer({
       send: ports.send,
       changed: () => ports.changed(),
+      stuck: () => ports.reconnect(),
     });
-    onNetworkChange(() => this.peer.restartIce(), signal);
+    onNetworkChange(() => {
+      ports.reconnect();
+      this.peer.restartIce();
+    }, signal);
   }
 
   /** @returns {boolean} a call is wanted in which this party takes part */
@@ -57,6 +66,7 @@ export class CallMedia {
   /** @param {Situation} situation */
   follow(situation) {
     this.#situation = situation;
+    this.peer.hint(hintsOf(situation.state, situation.pause, this.#party));
     const wantsDevices = this.inCall || situation.prepare;
     const wants = wantsDevices ? situation.mode : null;
     if (wants !== null && wants !== this.#asked)
@@ -71,6 +81,11 @@ export class CallMedia {
     if (count === this.#mediaLost) return;
     this.#mediaLost = count;
     this.peer.renew();
+  }
+
+  /** @param {readonly import("./protocol").IceServer[]} servers  to reach the other side through */
+  relays(servers) {
+    this.peer.setIceServers(servers);
   }
 
   /** Try the devices again, after the person changed a permission. */

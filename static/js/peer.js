@@ -3,12 +3,15 @@
  *
  * Two transceivers, audio and video, both sendrecv, for the whole call: a mode or a device changes
  * by `replaceTrack`, without negotiation. A broken path is mended by an ICE restart (RFC 8445,
- * section 9), and by a new connection when that does not help.
+ * section 9), and by a new connection when that does not help (`mending.js`).
  */
 
+import { nextWatch, startWatch } from "./mending.js";
 import { newId } from "./signal.js";
 
 /** @typedef {"audio" | "video"} Kind */
+/** @typedef {import("./protocol").IceServer} IceServer */
+/** @typedef {{expected: boolean, unheard: boolean}} Hints  what the server says of the media */
 /** @typedef {"idle" | "connecting" | "connected" | "broken"} PeerState */
 
 /**
@@ -16,10 +19,13 @@ import { newId } from "./signal.js";
  * @property {(connectionId: string, sdp: string, abort: AbortSignal) => Promise<string>} send
  *     an offer to the server; resolves to its answer
  * @property {(state: PeerState) => void} changed
+ * @property {() => void} stuck  an offer is not answered: perhaps the server is not reached
  */
 
 const DISCONNECTED_GRACE_MS = 1000;
 const CONNECT_WITHIN_MS = 5000;
+const ANSWER_WITHIN_MS = 1500;
+const LOOK_EVERY_MS = 250;
 const FIRST_RENEWAL_MS = 500;
 const LONGEST_RENEWAL_MS = 10_000;
 const VIDEO_MAX_BPS = 1_500_000;
@@ -28,13 +34,16 @@ const VIDEO_MAX_BPS = 1_500_000;
 class Connection {
   id = newId();
   abort = new AbortController();
-  pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
   answered = false;
   negotiating = false;
   again = false;
 
-  /** @param {MediaStream} stream  names the tracks' stream in the offer */
-  constructor(stream) {
+  /**
+   * @param {MediaStream} stream  names the tracks' stream in the offer
+   * @param {RTCConfiguration} configuration
+   */
+  constructor(stream, configuration) {
+    this.pc = new RTCPeerConnection(configuration);
     this.audio = this.pc.addTransceiver("audio", { direction: "sendrecv", streams: [stream] });
     this.video = this.pc.addTransceiver("video", {
       direction: "sendrecv",
@@ -65,8 +74,18 @@ export class Peer {
   #connection = null;
   #wanted = false;
   #renewals = 0;
+  /** @type {readonly IceServer[]} */
+  #iceServers = [];
+  /** @type {RTCIceTransportPolicy} */
+  #policy = "all";
+  /** @type {Hints} */
+  #hints = { expected: false, unheard: false };
+  #health = startWatch(0);
+  #looking = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #looks;
 
   /** @param {PeerPorts} ports */
   constructor(ports) {
@@ -89,10 +108,40 @@ export class Peer {
     this.#connection?.[kind].sender.replaceTrack(track).catch(() => {});
   }
 
+  /**
+   * Use these servers from the next gathering of candidates on.
+   * @param {readonly IceServer[]} servers
+   */
+  setIceServers(servers) {
+    if (servers === this.#iceServers) return;
+    this.#iceServers = servers;
+    const connection = this.#connection;
+    if (this.#wanted) connection?.pc.setConfiguration(this.#configuration());
+    else if (connection) {
+      connection.close(); // it was prepared only, and has gathered without them
+      this.#connection = null;
+      this.prepare();
+    }
+  }
+
+  /** @returns {RTCConfiguration} */
+  #configuration() {
+    return {
+      bundlePolicy: "max-bundle",
+      iceServers: rtcIceServers(this.#iceServers),
+      iceTransportPolicy: this.#policy,
+    };
+  }
+
+  /** What the server says of the media; by this a lost path is noticed.  @param {Hints} hints */
+  hint(hints) {
+    this.#hints = hints;
+  }
+
   /** Make the connection and its offer, without a word to the server. */
   prepare() {
     if (this.#connection) return;
-    const connection = new Connection(this.#local);
+    const connection = new Connection(this.#local, this.#configuration());
     this.#connection = connection;
     for (const kind of /** @type {const} */ (["audio", "video"]))
       connection[kind].sender.replaceTrack(this.#tracks[kind]).catch(() => {});
@@ -109,6 +158,8 @@ export class Peer {
     this.#wanted = true;
     this.prepare();
     this.#enter("connecting");
+    this.#health = { ...this.#health, received: 0 };
+    this.#looks ??= setInterval(() => void this.#look(), LOOK_EVERY_MS);
     if (this.#connection) void this.#negotiate(this.#connection, false);
   }
 
@@ -116,7 +167,11 @@ export class Peer {
   stop() {
     this.#wanted = false;
     this.#renewals = 0;
+    this.#policy = "all";
+    this.#health = startWatch(0);
     clearTimeout(this.#timer);
+    clearInterval(this.#looks);
+    this.#looks = undefined;
     this.#connection?.close();
     this.#connection = null;
     this.#enter("idle");
@@ -130,9 +185,18 @@ export class Peer {
     void this.#negotiate(connection, true);
   }
 
-  /** A new connection instead of this one: the last resort, and the server's wish. */
-  renew() {
+  /** The server is reached again: mend what broke meanwhile. */
+  resume() {
+    if (this.state === "broken" && !this.#connection?.negotiating) this.restartIce();
+  }
+
+  /**
+   * A new connection instead of this one: the last resort, and the server's wish.
+   * @param {RTCIceTransportPolicy} [policy]  "relay": only through a TURN server
+   */
+  renew(policy = "all") {
     if (!this.#wanted) return;
+    this.#policy = this.#iceServers.some(({ username }) => username !== null) ? policy : "all";
     this.#wanted = false;
     clearTimeout(this.#timer);
     this.#connection?.close();
@@ -150,6 +214,7 @@ export class Peer {
       return;
     }
     connection.negotiating = true;
+    const stuck = setTimeout(() => this.#ports.stuck(), ANSWER_WITHIN_MS);
     try {
       if (fresh) await connection.pc.setLocalDescription();
       else if (!connection.pc.localDescription) await connection.offer;
@@ -164,6 +229,7 @@ export class Peer {
       if (connection === this.#connection) this.#refused();
       return;
     } finally {
+      clearTimeout(stuck);
       connection.negotiating = false;
     }
     if (!connection.again || connection !== this.#connection) return;
@@ -186,6 +252,28 @@ export class Peer {
       this.#enter("broken");
       this.renew();
     }, CONNECT_WITHIN_MS);
+  }
+
+  /** Look whether media arrives that should, and mend the connection where it does not. */
+  async #look() {
+    const connection = this.#connection;
+    if (!connection?.answered || this.#looking) return;
+    this.#looking = true;
+    const received = await packetsReceived(connection.pc);
+    this.#looking = false;
+    if (connection !== this.#connection) return;
+    const { expected, unheard } = this.#hints;
+    const signs = { received, expected, unheard: unheard && this.#tracks.audio !== null };
+    const { watch, trouble, remedy } = nextWatch(this.#health, {
+      ...signs,
+      nowMs: performance.now(),
+    });
+    this.#health = watch;
+    if (trouble) this.#enter("broken");
+    else if (isUp(connection.pc)) this.#enter("connected");
+    if (remedy === "restart") this.restartIce();
+    else if (remedy === "renew") this.renew();
+    else if (remedy === "relay") this.renew("relay");
   }
 
   #renewLater() {
@@ -224,6 +312,21 @@ export class Peer {
     this.state = state;
     this.#ports.changed(state);
   }
+}
+
+/** @param {readonly IceServer[]} servers  @returns {RTCIceServer[]} */
+export function rtcIceServers(servers) {
+  return servers.map(({ urls, username, credential }) =>
+    username === null || credential === null ? { urls } : { urls, username, credential },
+  );
+}
+
+/** @param {RTCPeerConnection} pc  @returns {Promise<number>} of RTP, since it was made */
+async function packetsReceived(pc) {
+  let packets = 0;
+  for (const report of (await pc.getStats()).values())
+    if (report.type === "inbound-rtp") packets += report.packetsReceived ?? 0;
+  return packets;
 }
 
 /** @param {RTCPeerConnection} pc  @returns {boolean} media can pass */

@@ -116,6 +116,12 @@ export interface Leave {
   id: string;
 }
 
+export interface Probe {
+  kind: "probe";
+  id: string;
+  sdp: string;
+}
+
 export type PatientCommand =
   | Join
   | PatientOffer
@@ -125,7 +131,8 @@ export type PatientCommand =
   | PatientStopRecording
   | HangUp
   | Rejoin
-  | Leave;
+  | Leave
+  | Probe;
 
 // --- commands of the physician
 
@@ -362,6 +369,18 @@ export interface MeterTick {
   pause: Pause | null;
 }
 
+export interface IceServer {
+  urls: string[];
+  username: string | null;
+  credential: string | null;
+}
+
+export interface IceServers {
+  kind: "ice_servers";
+  servers: IceServer[];
+  ttl_s: number;
+}
+
 export interface QueueChange {
   kind: "queue";
   upsert: QueueItem[];
@@ -401,6 +420,7 @@ export type PatientMessage =
   | PatientUpdate
   | Place
   | MeterTick
+  | IceServers
   | Answer
   | ReconnectMedia
   | Goodbye;
@@ -411,6 +431,7 @@ export type ConsoleMessage =
   | QueueChange
   | MeterTick
   | Released
+  | IceServers
   | Answer
   | ReconnectMedia
   | Goodbye;

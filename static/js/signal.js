@@ -126,6 +126,14 @@ export class Signal {
     this.#transport.connect();
   }
 
+  /** The connection may be dead though nothing said so: make another one now. */
+  reconnect() {
+    if (this.#closed) return;
+    this.#transport.disconnect();
+    if (this.#timer === undefined) this.#lost(null); // it was not connected yet
+    this.hurry();
+  }
+
   /**
    * Send a command, now or as soon as there is a connection, as often as it takes.
    * @param {import("./protocol").Unsent<C>} fields

@@ -23,6 +23,8 @@ from sqlalchemy import Column, MetaData, String, Table, insert, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.relays import Relays
+from server.settings import Settings
 from server.storage import Storage
 from signaling import events as ev
 from signaling import messages as m
@@ -111,6 +113,11 @@ class SmallCalls:
             raise _gone()
         self.offers.append((consult.id, party, connection_id))
         return f"answer {len(self.offers)} to {sdp}"
+
+    def probe(self, consult_id: str, sdp: str) -> str:
+        if sdp == "bad":
+            raise OfferRefused("sdp_refused", "this offer cannot be used")
+        return f"probe of {consult_id}"
 
     def perform(self, consult: Consult, effect: Effect, now_ms: int) -> None:
         self.performed.append(effect)
@@ -365,7 +372,10 @@ async def storage_at(url: str) -> AsyncIterator[Storage]:
 
 @asynccontextmanager
 async def world_on(
-    storage: Storage, timers: Timers | None = None, check_sessions_s: float = 60
+    storage: Storage,
+    timers: Timers | None = None,
+    check_sessions_s: float = 60,
+    settings: Settings | None = None,
 ) -> AsyncIterator[World]:
     """Run a signaling side on this database until the context ends."""
     clock, disk, calls = WallAndMonotonic(), Disk(storage), SmallCalls()
@@ -376,6 +386,7 @@ async def world_on(
             database=disk,
             calls=calls,
             identities=doors,
+            relays=Relays(settings or Settings(), clock.at_ms),
             clock=clock,
             audit=lambda kind, fields: audited.append((kind, dict(fields))),
             timers=timers or Timers(),

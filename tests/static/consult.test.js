@@ -209,3 +209,10 @@ test("each wish for new media is counted, so that none is taken twice", () => {
   assert.equal(nextPatient(patientAt({}), lost, 0).mediaLost, 1);
   assert.equal(nextConsole(nextConsole(consoleAt({}), lost, 0), lost, 0).mediaLost, 2);
 });
+
+test("relays are kept over everything that happens to a call", () => {
+  const servers = [{ urls: ["turn:a"], username: "1:b", credential: "c" }];
+  const told = nextConsole(consoleAt({ state: "active" }), { kind: "ice_servers", servers, ttl_s: 9 }, 0);
+  const after = nextConsole(told, { kind: "released", consult_id: CONSULT }, 0);
+  assert.equal(after.iceServers, servers);
+});

@@ -172,3 +172,22 @@ test("a network that comes back cuts the waiting short, once", () => {
   mock.timers.tick(60_000);
   assert.equal(wire.connects, 2);
 });
+
+test("a connection that may be dead is replaced at once, and its commands are sent again", () => {
+  hello();
+  void signal.command({ kind: "offer" });
+  wire.disconnect = () => void wire.emit("disconnect", "io client disconnect");
+  signal.reconnect();
+  assert.equal(wire.connects, 2);
+  assert.deepEqual(links, ["connecting", "online", "lost"]);
+  hello();
+  assert.equal(wire.sent.length, 2);
+  assert.equal(wire.sent[0].id, wire.sent[1].id);
+});
+
+test("a connection that is still being made is begun anew, once", () => {
+  signal.reconnect();
+  assert.equal(wire.connects, 2);
+  mock.timers.tick(60_000);
+  assert.equal(wire.connects, 2);
+});
