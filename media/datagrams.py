@@ -60,7 +60,10 @@ class Destination:
         (family,) = struct.unpack_from("=H", key)
         (port,) = struct.unpack_from("!H", key, 2)
         packed = key[4:8] if family == socket.AF_INET else key[8:24]
-        self.raw = (socket.inet_ntop(family, packed), port)
+        host = socket.inet_ntop(family, packed)
+        if family == socket.AF_INET6 and (zone := struct.unpack_from("=I", key, 24)[0]):
+            host = f"{host}%{zone}"  # link-local: the address alone does not say by which interface
+        self.raw = (host, port)
         self._sockaddr = _ffi.new("char[]", key.ljust(_SOCKADDR_BYTES[family], b"\0"))
         self.pointer = int(_ffi.cast("uintptr_t", self._sockaddr))
 

@@ -201,6 +201,7 @@ class MediaPort:
                 continue
             del self._validated[address]
             if isinstance(path, UdpPath):
+                self._outbox.flush()  # what waits there points at the destination
                 del self._udp_paths[path.destination.key]
             else:
                 path.close()

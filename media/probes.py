@@ -41,7 +41,7 @@ class Probes:
             raise ProbesBusy
         offer, now_ms = parse_offer(sdp), self._switchboard.now_ms()
         names = Names(name, f"probe-{now_ms}")
-        endpoint = Endpoint(self, names, offer, self._switchboard.counters, now_ms)
+        endpoint = Endpoint(self, names, offer, self._switchboard.shared, now_ms)
         endpoint.negotiate(offer, {})
         answer = endpoint.answer(self._switchboard.candidates)
         self._ends_ms[endpoint] = now_ms + LIFE_MS

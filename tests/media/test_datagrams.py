@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -112,3 +113,10 @@ async def test_the_loop_sees_datagrams_that_a_batch_left(
         await done.wait()
     asyncio.get_running_loop().remove_reader(server.fileno())
     assert counts == [MAX_BATCH, MAX_BATCH]
+
+
+def test_a_link_local_address_keeps_the_interface_it_is_good_on() -> None:
+    """fe80::1 is a different host on every interface."""
+    key = struct.pack("=H", socket.AF_INET6) + struct.pack("!HI", 40_000, 0)
+    key += socket.inet_pton(socket.AF_INET6, "fe80::1") + struct.pack("=I", 1)
+    assert Destination(key).raw == ("fe80::1%1", 40_000)
