@@ -153,6 +153,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=12)
     args = parser.parse_args()
+    machine.isolate(sys.argv[1:])
     machine.prepare()
     kinds = args.servers.split(",")
     if "janus" in kinds and missing():
@@ -163,7 +164,8 @@ def main() -> int:
         results: dict[str, list[Result]] = {kind: [] for kind in kinds}
         for _ in range(args.rounds):
             for kind in kinds:
-                result = measure(kind, count, args.seconds)
+                with machine.alone():
+                    result = measure(kind, count, args.seconds)
                 results[kind].append(result)
                 print(count, kind, result, flush=True)
         calls[str(count)] = {

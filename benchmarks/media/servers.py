@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from benchmarks.media import machine
+from benchmarks.media.wire import SERVER_ADDRESS
 from server import migrate, tables
 from server.accounts import digest, new_id, new_token
 from server.clinic import Order, create_consult
@@ -52,7 +53,8 @@ def wenzhen(folder: Path, calls: int) -> Iterator[Running]:
     url = f"http://127.0.0.1:{port}"
     command = str(Path(sys.executable).parent / "wenzhen")
     argv = [command, "serve", "--port", str(port)]
-    argv += ["--media-port", str(media_port), "--data-dir", str(data), "--drain-s", "1"]
+    argv += ["--media-host", SERVER_ADDRESS, "--media-port", str(media_port)]
+    argv += ["--data-dir", str(data), "--drain-s", "1"]
     argv += ["--connecting-s", "600"]  # media begins when all calls are set up
     log = folder / "server.log"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
