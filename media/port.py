@@ -14,11 +14,12 @@ from functools import partial
 from typing import Final
 
 from media.counters import MediaCounters
-from media.datagrams import Destination, Inbox, Outbox, Spares
+from media.datagrams import MAX_BATCH, Destination, Inbox, Outbox, Spares
 from media.dtls import MAX_DATAGRAM_BYTES, PacketBuffer, warm_up
 from media.endpoint import Endpoint
 from media.ice import Address, username_ufrag
 from media.inbound import Shared
+from media.pace import IntervalTimer, Pace
 from media.probes import Probes
 from media.room import Room, RoomListener
 from media.sockets import MediaSettings, Sockets, bind, host_candidates
@@ -30,6 +31,9 @@ __all__ = ["MediaPort", "MediaSettings", "UdpPath"]
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.1
+MAX_LOOK: Final = 4 * MAX_BATCH
+"""Datagrams taken before other work gets its turn."""
+
 LISTEN_BACKLOG: Final = 1_024
 """Connections that wait to be taken: all pages come back at once after a network's outage."""
 
@@ -105,6 +109,7 @@ class MediaPort:
         if sockets.udp is not None:
             self._inbox = Inbox(sockets.udp)
             self._outbox = Outbox(sockets.udp, self.counters)
+            self._pace, self._timer = Pace(), IntervalTimer()
         self._server: asyncio.Server | None = None
         self._probes = Probes(self)
         self._limits = TcpLimits(settings.max_tcp_connections, settings.max_tcp_per_address)
@@ -122,7 +127,7 @@ class MediaPort:
         warm_up()
         media_port = cls(settings, sockets)
         if sockets.udp is not None:
-            media_port._loop.add_reader(sockets.udp.fileno(), media_port._read_udp)
+            media_port._set_pace()
         if sockets.tcp is not None:
             media_port._server = await media_port._loop.create_server(
                 lambda: TcpConnection(media_port, media_port._limits, media_port.counters),
@@ -161,6 +166,8 @@ class MediaPort:
                 await self._ticker
         if self._udp is not None:
             self._loop.remove_reader(self._udp.fileno())
+            self._loop.remove_reader(self._timer.fd)
+            self._timer.close()
             self._udp.close()
         if self._server is not None:
             self._server.close()
@@ -208,14 +215,42 @@ class MediaPort:
 
     # Datagrams ----------------------------------------------------------------------------------
 
-    def _read_udp(self) -> None:
+    def _arrived(self) -> None:
+        """Something came while little comes: look at once."""
+        if self._pace.count(self._read_udp(), self.now_ms()):
+            self._set_pace()
+
+    def _look(self) -> None:
+        """Take what came since the last look."""
+        self._timer.fired()
+        total = count = self._read_udp()
+        while count == MAX_BATCH and total < MAX_LOOK:
+            count = self._read_udp()
+            total += count
+        if self._pace.count(total, self.now_ms()):
+            self._set_pace()
+
+    def _set_pace(self) -> None:
+        """Watch the socket itself, or look at it at intervals."""
+        if self._udp is None:
+            return
+        interval_us = self._pace.interval_us
+        self._timer.start(interval_us)
+        self._loop.remove_reader(self._udp.fileno())
+        self._loop.remove_reader(self._timer.fd)
+        if interval_us:
+            self._loop.add_reader(self._timer.fd, self._look)
+        else:
+            self._loop.add_reader(self._udp.fileno(), self._arrived)
+
+    def _read_udp(self) -> int:
         """Read one batch, so that other work gets its turn; what it leads to is sent together."""
         inbox, paths, counters = self._inbox, self._udp_paths, self.counters
         try:
             count = inbox.receive()
         except OSError:
             counters.drop("receive_failed")
-            return
+            return 0
         now_ms = time.monotonic_ns() // 1_000_000
         counters.received += count
         for index in range(count):
@@ -235,6 +270,7 @@ class MediaPort:
             except Exception:
                 self._note_fault(now_ms)
         self._outbox.flush()
+        return count
 
     def _note_fault(self, now_ms: int) -> None:
         """Our own bug with one datagram: count it, tell of one in a minute, serve the others."""
