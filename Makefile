@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 VENDOR := static/vendor/socket.io.esm.min.js
 ARGS ?=
 
-.PHONY: run test setup setup-test check types pages pytest lock clean screenshots bench-connect
+.PHONY: run test setup setup-test check types pages pytest lock clean screenshots bench-connect bench-lines
 
 run: setup
 	@exec $(BIN)/wenzhen serve --demo $(ARGS)
@@ -63,6 +63,10 @@ pytest:
 
 bench-connect: setup-test
 	$(BIN)/python -m benchmarks.connect $(ARGS)
+
+# CONDITIONS="loss10 outage": some of them; SYSTEMS=wenzhen: without Janus. Needs root.
+bench-lines: setup-test
+	$(BIN)/python -m benchmarks.lines $(CONDITIONS) $(if $(SYSTEMS),--systems $(SYSTEMS))
 
 screenshots: setup-test
 	$(BIN)/python -m tests.e2e.screenshots $(ARGS)

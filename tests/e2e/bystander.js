@@ -8,11 +8,24 @@
   if (window.top !== window) return;
   const EVERY_MS = 50;
   const connections = [];
+  const counts = () => ({
+    audioPackets: 0,
+    audioEnergy: 0,
+    audioSamples: 0,
+    concealedSamples: 0,
+    audioLost: 0,
+    videoPackets: 0,
+    frames: 0,
+    freezes: 0,
+    frozenS: 0,
+    nacks: 0,
+    videoLost: 0,
+  });
 
   window.RTCPeerConnection = class extends window.RTCPeerConnection {
     constructor(...args) {
       super(...args);
-      connections.push({ pc: this, counts: { audioPackets: 0, audioEnergy: 0, videoPackets: 0, frames: 0 } });
+      connections.push({ pc: this, counts: counts() });
     }
   };
 
@@ -23,9 +36,16 @@
       if (row.type === "inbound-rtp" && row.kind === "audio") {
         connection.counts.audioPackets = row.packetsReceived;
         connection.counts.audioEnergy = row.totalAudioEnergy ?? 0;
+        connection.counts.audioSamples = row.totalSamplesReceived ?? 0;
+        connection.counts.concealedSamples = row.concealedSamples ?? 0;
+        connection.counts.audioLost = row.packetsLost ?? 0;
       } else if (row.type === "inbound-rtp" && row.kind === "video") {
         connection.counts.videoPackets = row.packetsReceived;
         connection.counts.frames = row.framesDecoded ?? 0;
+        connection.counts.freezes = row.freezeCount ?? 0;
+        connection.counts.frozenS = row.totalFreezesDuration ?? 0;
+        connection.counts.nacks = row.nackCount ?? 0;
+        connection.counts.videoLost = row.packetsLost ?? 0;
       } else if (row.type === "transport") {
         const pair = stats.get(row.selectedCandidatePairId);
         connection.protocol = stats.get(pair?.localCandidateId)?.protocol ?? "";
@@ -46,8 +66,14 @@
       ufrag: last?.ufrag ?? "",
       audioPackets: sum("audioPackets"),
       audioEnergy: sum("audioEnergy"),
+      audioSamples: sum("audioSamples"),
+      concealedSamples: sum("concealedSamples"),
       videoPackets: sum("videoPackets"),
       frames: sum("frames"),
+      freezes: sum("freezes"),
+      frozenS: sum("frozenS"),
+      packetsLost: sum("audioLost") + sum("videoLost"),
+      nacks: sum("nacks"),
     };
     window.bystanderReport(report).catch(() => {});
   }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,14 +56,22 @@ class Browsers:
 
 @asynccontextmanager
 async def open_browsers(
-    playwright: Playwright, executable: str | Path | None = None
+    playwright: Playwright,
+    executable: str | Path | None = None,
+    physicians: str | Path | None = None,
+    more_args: Sequence[str] = (),
 ) -> AsyncIterator[Browsers]:
-    """Headless, each with a made-up camera and microphone."""
+    """Headless, each with a made-up camera and microphone.
+
+    `executable` starts both, or the patients' alone where `physicians` names another.
+    """
     async with AsyncExitStack() as stack:
         both: list[Browser] = []
-        for _ in range(2):
+        for program in (executable, physicians or executable):
             browser = await playwright.chromium.launch(
-                executable_path=executable or chromium(), headless=True, args=list(BROWSER_ARGS)
+                executable_path=program or chromium(),
+                headless=True,
+                args=[*BROWSER_ARGS, *more_args],
             )
             stack.push_async_callback(browser.close)
             both.append(browser)

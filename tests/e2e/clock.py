@@ -20,7 +20,10 @@ Spans = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one load of one page had received at one moment; counters start at 0 with `load`."""
+    """What one load of one page had received at one moment; counters start at 0 with `load`.
+
+    Those with a default are of WebRTC's statistics by the same names: how well it was received.
+    """
 
     load: float
     at_s: float
@@ -31,6 +34,12 @@ class Sample:
     audio_energy: float
     video_packets: int
     frames: int
+    audio_samples: int = 0
+    concealed_samples: int = 0
+    freezes: int = 0
+    frozen_s: float = 0.0
+    packets_lost: int = 0
+    nacks: int = 0
 
     @classmethod
     def of(cls, report: dict[str, Any]) -> Sample:
@@ -45,6 +54,12 @@ class Sample:
             audio_energy=report["audioEnergy"],
             video_packets=report["videoPackets"],
             frames=report["frames"],
+            audio_samples=report["audioSamples"],
+            concealed_samples=report["concealedSamples"],
+            freezes=report["freezes"],
+            frozen_s=report["frozenS"],
+            packets_lost=report["packetsLost"],
+            nacks=report["nacks"],
         )
 
 

@@ -57,20 +57,20 @@ def free_port() -> int:
 def without_udp(media_port: int) -> Iterator[Network]:
     """A network of loopback alone that refuses every datagram to `media_port`. Needs root."""
     network = Network(f"wenzhen-{uuid.uuid4().hex[:8]}")
-    _run("ip", "netns", "add", network.namespace or "")
+    run("ip", "netns", "add", network.namespace or "")
     try:
-        _inside(network, "ip", "link", "set", "lo", "up")
+        inside(network, "ip", "link", "set", "lo", "up")
         for program in ("iptables", "ip6tables"):
             rule = ["-A", "INPUT", "-p", "udp", "--dport", str(media_port), "-j", "REJECT"]
-            _inside(network, program, *rule)
+            inside(network, program, *rule)
         yield network
     finally:
-        _run("ip", "netns", "del", network.namespace or "")
+        run("ip", "netns", "del", network.namespace or "")
 
 
 def refused_datagrams(network: Network) -> int:
     """How many datagrams the rule of `without_udp` refused so far."""
-    rows = _inside(network, "iptables", "-L", "INPUT", "-v", "-x", "-n").splitlines()
+    rows = inside(network, "iptables", "-L", "INPUT", "-v", "-x", "-n").splitlines()
     return sum(int(row.split()[0]) for row in rows if "REJECT" in row)
 
 
@@ -81,11 +81,17 @@ def _program(name: str) -> str:
     return path
 
 
-def _inside(network: Network, program: str, *arguments: str) -> str:
-    return _run(*network.command(_program(program), *arguments))
+def inside(network: Network, program: str, *arguments: str) -> str:
+    """Run a program in a network and return what it printed, as `run` does."""
+    return run(*network.command(_program(program), *arguments))
 
 
-def _run(program: str, *arguments: str) -> str:
+def run(program: str, *arguments: str) -> str:
+    """Run a program and return what it printed.
+
+    Raises:
+        RuntimeError: it failed; says what it said.
+    """
     command = [_program(program) if "/" not in program else program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     if done.returncode:

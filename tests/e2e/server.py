@@ -29,6 +29,7 @@ class Server:
     """`wenzhen serve --demo` on free ports with a data folder of its own."""
 
     network: Network = field(default_factory=Network)
+    host: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=free_port)
     options: tuple[str, ...] = ("--drain-s", "2")
@@ -45,7 +46,7 @@ class Server:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def demo(self) -> dict[str, str]:
@@ -55,8 +56,8 @@ class Server:
 
     async def start(self) -> None:
         """Start the process and wait until it says it is ready."""
-        ports = ["--port", str(self.port), "--media-port", str(self.media_port)]
-        argv = ["serve", "--demo", *ports, "--data-dir", str(self.data_dir), *self.options]
+        at = ["--host", self.host, "--port", str(self.port), "--media-port", str(self.media_port)]
+        argv = ["serve", "--demo", *at, "--data-dir", str(self.data_dir), *self.options]
         with self.log_file.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self.network.command(str(COMMAND), *argv), stdout=log, stderr=log, cwd=ROOT

@@ -1,0 +1,1 @@
+"""Calls between real browsers on bad lines: this server's beside Janus's."""

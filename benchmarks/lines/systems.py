@@ -1,0 +1,152 @@
+"""One call on a bad line, over this server or over Janus: the same browsers, line and measuring."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from playwright.async_api import Playwright
+
+from benchmarks.lines.conditions import Condition, Stretch
+from benchmarks.lines.janus import run_janus
+from tests.e2e.chairs import Chair, let_pass
+from tests.e2e.clinic import Browsers, chromium, open_browsers, open_clinic
+from tests.e2e.clock import observe
+from tests.e2e.line import SERVER_HOST, Line, open_line
+from tests.e2e.network import free_port
+from tests.e2e.quality import Quality, quality, recovery_s
+from tests.e2e.server import Server
+
+CONNECT_WITHIN_S = 30.0
+SETTLE_S = 4.0
+"""From the first pictures until something happens: browsers go up to their bitrate meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one person got. `recovered_s` is None if picture and sound did not come back."""
+
+    quality: Quality
+    recovered_s: float | None
+    protocol: str
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one call on one line.
+
+    Attributes:
+        lost_pct: Packets that the line dropped, of all that it was given in the call's time.
+        seen_s: Seconds that both sides were served, by the independent clock.
+        metered_s: Seconds of the record; None where nobody keeps one.
+    """
+
+    patient: Side
+    physician: Side
+    seen_s: float
+    metered_s: float | None
+    lost_pct: float
+
+
+@asynccontextmanager
+async def bad_line(driver: Playwright, port: int) -> AsyncIterator[tuple[Line, Browsers]]:
+    """The line, the patient's browser behind it, and the physician's on the server's side.
+
+    `port` is that of the pages: browsers give cameras to HTTPS alone, but where told otherwise.
+    """
+    with tempfile.TemporaryDirectory(prefix="wenzhen-lines-") as folder:
+        async with open_line() as line:
+            programs = [n.wrapper(chromium(), Path(folder)) for n in (line.client, line.server)]
+            origin = f"http://{SERVER_HOST}:{port}"
+            secure = f"--unsafely-treat-insecure-origin-as-secure={origin}"
+            async with open_browsers(driver, *programs, more_args=[secure]) as browsers:
+                yield line, browsers
+
+
+async def over_wenzhen(driver: Playwright, condition: Condition) -> Outcome:
+    """A consult, through the product's own pages."""
+    port = free_port()
+    async with bad_line(driver, port) as (line, browsers):
+        server = Server(network=line.server, host=SERVER_HOST, port=port)
+        async with open_clinic(browsers, server) as clinic:
+            physician, patient = await clinic.physician(), await clinic.patient()
+            for chair in (physician, patient):
+                chair.tolerate(".")  # a page may well complain of such a line
+            await line.become(condition.before)
+            await patient.join(server.demo["patient_url"])
+            called_s = time.time()
+            await physician.take()
+            chairs = (patient, physician)
+            stretch = await _endure(line, condition, chairs, called_s)
+            sides = [_judge(chair, stretch) for chair in chairs]
+            dropped = await _share_dropped(line)
+            await physician.finish()
+            record = await server.one_record()
+        metered_s = sum(segment["duration_ms"] for segment in record["segments"]) / 1000
+        return Outcome(*sides, _seen_s(chairs), metered_s, dropped)
+
+
+async def over_janus(driver: Playwright, condition: Condition) -> Outcome:
+    """A call over the videocall plugin, through a plain page (see `janus_page/page.js`)."""
+    async with (
+        bad_line(driver, 8090) as (line, browsers),
+        run_janus(line.server, SERVER_HOST) as address,
+    ):
+        patient = await Chair.sit(browsers.patients, "patient")
+        physician = await Chair.sit(browsers.physicians, "physician")
+        await line.become(condition.before)
+        for chair in (patient, physician):
+            await chair.page.goto(f"{address}#{chair.name}")
+            await chair.sees("ready")
+        called_s = time.time()
+        await physician.press("call")
+        chairs = (patient, physician)
+        stretch = await _endure(line, condition, chairs, called_s)
+        sides = [_judge(chair, stretch) for chair in chairs]
+        return Outcome(*sides, _seen_s(chairs), None, await _share_dropped(line))
+
+
+SYSTEMS: Final[dict[str, Callable[[Playwright, Condition], Awaitable[Outcome]]]] = {
+    "wenzhen": over_wenzhen,
+    "janus": over_janus,
+}
+
+
+async def _endure(
+    line: Line, condition: Condition, chairs: tuple[Chair, Chair], called_s: float
+) -> Stretch:
+    """Wait until both are in the call, and let the condition strike."""
+    for chair in chairs:
+        await chair.gets_video(CONNECT_WITHIN_S)
+        await chair.gets_audio(CONNECT_WITHIN_S)
+    if not condition.blocked_from_start:
+        await let_pass(SETTLE_S)
+    found = await condition.strike(line, time.time)
+    if condition.blocked_from_start:
+        return Stretch(found.start_s, called_s, found.end_s, found.observed_s)
+    return found
+
+
+async def _share_dropped(line: Line) -> float:
+    passed, dropped = await line.become()
+    return 100 * dropped / max(1, passed + dropped)
+
+
+def _judge(chair: Chair, stretch: Stretch) -> Side:
+    return Side(
+        quality(chair.samples, stretch.start_s, stretch.end_s),
+        recovery_s(chair.samples, stretch.event_s, stretch.observed_s),
+        chair.now.protocol,
+        chair.now.connections,
+    )
+
+
+def _seen_s(chairs: tuple[Chair, Chair]) -> float:
+    seen = observe([chairs[0].samples], [chairs[1].samples])
+    return seen.voice_s + seen.video_s
