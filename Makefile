@@ -5,8 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 VENDOR := static/vendor/socket.io.esm.min.js
 ARGS ?=
+FUZZED := fuzz-stun fuzz-rtp fuzz-rtcp fuzz-sdp
 
-.PHONY: run test setup setup-test check types pages pytest lock clean screenshots bench-connect bench-lines
+.PHONY: run test setup setup-test check types pages pytest lock clean screenshots bench-connect bench-lines \
+  fuzz $(FUZZED)
 
 run: setup
 	@exec $(BIN)/wenzhen serve --demo $(ARGS)
@@ -59,6 +61,16 @@ pages:
 pytest:
 	$(BIN)/pytest $(ARGS)
 
+# --- fuzzing ------------------------------------------------------------------------------
+
+# Each target for SECONDS, two at once; what reaches new code joins tests/fuzz/corpus.
+SECONDS ?= 300
+fuzz: setup-test
+	@$(MAKE) --no-print-directory -j2 $(FUZZED)
+
+$(FUZZED): fuzz-%:
+	$(BIN)/python -m tests.fuzz.run $* $(SECONDS)
+
 # --- figures ------------------------------------------------------------------------------
 
 bench-connect: setup-test
@@ -75,9 +87,12 @@ screenshots: setup-test
 
 PIP_COMPILE := $(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe \
   --no-emit-find-links --no-emit-index-url --no-emit-trusted-host --no-emit-options
+# pip-compile drops the marker of an extra's requirement; there are wheels for these only.
+HAS_ATHERIS := platform_system == 'Linux' and platform_machine == 'x86_64' and python_version < '3.14'
 lock: setup-test
 	$(PIP_COMPILE) -o requirements.lock pyproject.toml
 	$(PIP_COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	sed -i "s/^\(atheris==[^ ;]*\).*/\1 ; $(HAS_ATHERIS) \\\\/" requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) node_modules static/vendor build test-results
