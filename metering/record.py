@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -36,7 +36,8 @@ class ConsultFacts:
 
     `*_at_ms` are epoch milliseconds, None where it never happened. References are ids of 1 to 128
     letters, digits and `._:@/-`: there is no place for a name or a sentence. `quality` is a summary
-    in integers and such ids. `end_cause` must be one that ends a consult.
+    (`metering.quality`) of objects and lists of integers and such ids. `end_cause` must be one that
+    ends a consult.
     """
 
     consult_id: str
@@ -54,7 +55,7 @@ class ConsultFacts:
     consent_version: str
     node: str
     epoch: int
-    quality: Mapping[str, int | str] | None = None
+    quality: Mapping[str, Any] | None = None
 
 
 def record_id(consult_id: str, revision: int = ORIGINAL) -> str:
@@ -162,7 +163,26 @@ def _check(facts: ConsultFacts) -> None:
     if facts.wait_s < 0 or facts.epoch < 0:
         raise RecordError("wait_s, epoch: must not be negative")
     texts = {field.name: getattr(facts, field.name) for field in fields(facts)}
-    texts |= {f"quality.{name}": value for name, value in (facts.quality or {}).items()}
-    for name, value in texts.items():
+    del texts["quality"]
+    for name, value in [*texts.items(), *_leaves("quality", facts.quality)]:
         if isinstance(value, str) and not _REFERENCE.fullmatch(value):
             raise RecordError(f"{name}: must be 1 to 128 letters, digits or ._:@/-")
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every name and every value within `value`.
+
+    Raises:
+        RecordError: a value is neither an integer nor text; fractions have no one canonical form.
+    """
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield f"a name in {name}", key
+            yield from _leaves(f"{name}.{key}", inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(name, inner)
+    elif value is None or isinstance(value, int | str):
+        yield name, value
+    else:
+        raise RecordError(f"{name}: must be an integer or a reference")
