@@ -14,6 +14,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+Level = Literal[0, 1, 2, 3, 4]
+Reason = Literal["ok", "upload_weak", "download_weak", "delay", "silent"]
+
 WINDOW_MS: Final = 6_000
 """Loss is taken over so long: browsers report on voice each 5 s."""
 
@@ -26,7 +29,7 @@ JITTER_BUFFER: Final = 2
 
 R_DEFAULT: Final = 93.2
 BPL_PERCENT: Final = 25.1
-MOS_OF_LEVEL: Final = ((4.03, 4), (3.60, 3), (3.10, 2))
+MOS_OF_LEVEL: Final[tuple[tuple[float, Level], ...]] = ((4.03, 4), (3.60, 3), (3.10, 2))
 """G.107 Annex B: from there on users are satisfied; some, many are dissatisfied; below, most."""
 
 FALL_AFTER_MS: Final = 2_000
@@ -36,8 +39,6 @@ WEAK_LEVEL: Final = 2
 
 LONG_ROUND_TRIP_MS: Final = 400
 """G.114: above 400 ms from mouth to ear talking is unacceptably hard; this is one line's share."""
-
-Reason = Literal["ok", "upload_weak", "download_weak", "delay", "silent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class LineQuality:
 
     up: Reading
     down: Reading
-    level: int
+    level: Level
     reason: Reason
 
 
@@ -124,14 +125,15 @@ def voice_mos(loss_percent: float, rtt_ms: int | None, jitter_ms: int | None) ->
     return mos_of(r_factor(loss_percent, delay_ms))
 
 
-def level_of(reading: Reading) -> int:
+def level_of(reading: Reading) -> Level:
     """How many bars a reading is worth, 1 to 4; what nobody has measured yet is not bad."""
     if reading.mos is None:
         return 4
-    by_mos = next((level for least, level in MOS_OF_LEVEL if reading.mos >= least), 1)
+    worst: Level = 1
+    by_mos = next((level for least, level in MOS_OF_LEVEL if reading.mos >= least), worst)
     # pictures suffer before voice does: repairs cost them time and bitrate
     loss = reading.loss_percent or 0.0
-    by_loss = 4 if loss < 3 else 3 if loss < 8 else 2 if loss < 15 else 1
+    by_loss: Level = 4 if loss < 3 else 3 if loss < 8 else 2 if loss < 15 else 1
     return min(by_mos, by_loss)
 
 
@@ -143,12 +145,12 @@ class Bars:
     nearest level of those seen meanwhile.
     """
 
-    level: int = 4
+    level: Level = 4
     side: int = 0
     since_ms: int = 0
-    nearest: int = 4
+    nearest: Level = 4
 
-    def seen(self, raw: int, now_ms: int) -> "Bars":
+    def seen(self, raw: Level, now_ms: int) -> "Bars":
         """The bars after one more raw level."""
         side = (raw > self.level) - (raw < self.level)
         if side == 0:
@@ -229,7 +231,7 @@ class LineWatch:
         return LineQuality(above, below, level, _reason(up_level, down_level, above))
 
 
-def _reason(up_level: int, down_level: int, up: Reading) -> Reason:
+def _reason(up_level: Level, down_level: Level, up: Reading) -> Reason:
     if min(up_level, down_level) > WEAK_LEVEL:
         return "ok"
     if up_level != down_level:

@@ -21,6 +21,7 @@ from server.calls import Calls
 from server.clock import Clock, wall_ms
 from server.errors import AddressInUse, DataFolderUnusable
 from server.identities import SignedIn
+from server.lines import Lines
 from server.relays import Relays
 from server.services import Services
 from server.settings import Settings
@@ -124,14 +125,16 @@ async def _wire(
         )
     )
     calls.attach(site.desk.submit, site.pages)
+    lines = Lines(calls.live, site.pages)
     stack.push_async_callback(auditor.flush)
     stack.push_async_callback(calls.close)
     stack.push_async_callback(tasks.close)
     await calls.restore()
     tasks.start("audit", keep_running("audit", auditor.run))
     tasks.start("meter ticks", keep_running("meter ticks", calls.run_ticks))
+    tasks.start("lines", keep_running("lines", lines.run))
     tasks.start("checkpoints", keep_running("checkpoints", calls.run_checkpoints))
-    return Services(settings, base_url, storage, accounts, auditor, media, calls, site)
+    return Services(settings, base_url, storage, accounts, auditor, media, calls, site, lines)
 
 
 def _node() -> str:

@@ -13,6 +13,7 @@ from typing import Final
 from media.room import Room
 from metering import events as m
 from metering.meter import Meter, Reading, open_meter, reading, step
+from metering.quality import Tally
 from metering.rating import Charge, rate
 from metering.tariff import Tariff
 from metering.terms import EndCause, Mode, Side
@@ -56,6 +57,7 @@ class Call:
         self.consult_id, self.tariff, self.epoch = consult_id, tariff, epoch
         self.room: Room | None = None
         self.meter: Meter | None = None
+        self.tally: Tally = {}
         self.engaged = self.held = False
         self.mode = Mode.VIDEO
         self._parted: Pause = "both_silent"

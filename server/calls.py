@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from media.errors import MediaError
 from media.port import MediaPort
 from metering import checkpoints
+from metering import quality as evidence
 from metering.checkpoints import Checkpoint
 from metering.errors import StaleEpoch
 from metering.frozen import freeze, restore
@@ -78,6 +79,10 @@ class Calls:
 
     def __len__(self) -> int:
         return sum(call.engaged for call in self._calls.values())
+
+    def live(self) -> Iterable[Call]:
+        """All calls, engaged or not."""
+        return self._calls.values()
 
     def running(self) -> int:
         """How many calls bill at this moment."""
@@ -215,6 +220,7 @@ class Calls:
         call = Call(consult_id, tariff, epoch, self._report, self._show)
         if saved and saved.state is not None:
             call.meter = restore(saved.state, monotonic_ms(), wall_ms(), epoch)
+            call.tally = evidence.restore(saved.state.get("quality"))
         return call
 
     def _drop(self, call: Call) -> None:
@@ -287,7 +293,14 @@ class Calls:
         if not changed:
             self._checkpoint_ms = monotonic_ms()
             return
-        rows = [Checkpoint(call.consult_id, call.epoch, freeze(meter)) for call, meter in changed]
+        rows = [
+            Checkpoint(
+                call.consult_id,
+                call.epoch,
+                freeze(meter) | {"quality": evidence.freeze(call.tally)},
+            )
+            for call, meter in changed
+        ]
         try:
             # a connection whose other end vanished would otherwise hold us for minutes
             async with asyncio.timeout(CHECKPOINT_TIMEOUT_S), self._storage.write() as conn:

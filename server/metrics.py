@@ -7,7 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from server.services import Services
@@ -21,6 +26,7 @@ class _Live(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._people()
         yield from self._packets()
+        yield from self._lines()
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield CounterMetricFamily(
             "wenzhen_cpu_seconds", "CPU time of the process", usage.ru_utime + usage.ru_stime
@@ -76,6 +82,27 @@ class _Live(Collector):
         for reason, count in sorted(counters.dropped.items()):
             dropped.add_metric([reason], count)
         yield dropped
+
+    def _lines(self) -> Iterator[Metric]:
+        lines = self._services.lines
+        levels = GaugeMetricFamily("wenzhen_lines", "Lines in calls, by bars", labels=["level"])
+        for level in range(5):
+            levels.add_metric([str(level)], lines.levels.get(level, 0))
+        yield levels
+        for name, means, by_direction in (
+            ("jitter_seconds", "Jitter of voice, each second of each line", lines.jitter_s),
+            ("loss_ratio", "Packets lost on the way, each second of each line", lines.loss),
+            ("mos", "Opinion score of voice (G.107), each second of each line", lines.mos),
+        ):
+            family = HistogramMetricFamily(f"wenzhen_line_{name}", means, labels=["direction"])
+            for direction, found in by_direction.items():
+                family.add_metric([direction], buckets=found.buckets(), sum_value=found.sum)
+            yield family
+        trips = HistogramMetricFamily(
+            "wenzhen_line_rtt_seconds", "Round trip, each second of each line"
+        )
+        trips.add_metric([], buckets=lines.rtt_s.buckets(), sum_value=lines.rtt_s.sum)
+        yield trips
 
 
 def registry_of(services: Services) -> CollectorRegistry:

@@ -10,6 +10,7 @@ from media.port import MediaPort
 from server.accounts import Accounts
 from server.auditor import Auditor
 from server.calls import Calls
+from server.lines import Lines
 from server.security import Throttle
 from server.settings import Settings
 from server.storage import Storage
@@ -40,6 +41,7 @@ class Services:
     media: MediaPort
     calls: Calls
     site: Site
+    lines: Lines
     demo: Demo | None = None
     sign_in_throttle: Throttle = field(default_factory=lambda: Throttle(burst=10, per_s=0.2))
     address_throttle: Throttle = field(default_factory=lambda: Throttle(burst=30, per_s=0.2))

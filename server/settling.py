@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from metering import checkpoints, ledger
+from metering import quality as evidence
 from metering.events import Closed, Opened
 from metering.meter import open_meter, reading, step
 from metering.rating import Charge, rate
@@ -55,6 +57,8 @@ async def settle(
     closed = step(meter, Closed(now_ms, cause, party))
     tariff = parse_tariff(case.order.tariff)
     facts = _facts(case, consult, cause, party, at_ms, node)
+    if call is not None:
+        facts = replace(facts, quality=evidence.summary(call.tally))
     appended = await ledger.append(conn, build_record(facts, closed, tariff))
     # from the record, not from this meter: it may have been settled before
     seconds = {mode: int(appended.record["mode_seconds"][mode]) for mode in Mode}

@@ -48,6 +48,7 @@ from signaling.consent import (
     Recording,
 )
 from signaling.paths import IceServer, IceServers, Probe
+from signaling.quality import Line, LineReading, LineReason, Quality
 from signaling.wire import (
     MAX_MESSAGE_BYTES,
     MAX_SDP_CHARS,
@@ -91,6 +92,9 @@ __all__ = [
     "Incoming",
     "Join",
     "Leave",
+    "Line",
+    "LineReading",
+    "LineReason",
     "MeterTick",
     "Mode",
     "Outgoing",
@@ -116,6 +120,7 @@ __all__ = [
     "Problem",
     "Proposal",
     "PutBack",
+    "Quality",
     "QueueChange",
     "QueueItem",
     "ReconnectMedia",
@@ -377,6 +382,7 @@ PatientMessage = Annotated[
     | PatientUpdate
     | Place
     | MeterTick
+    | Quality
     | IceServers
     | Answer
     | ReconnectMedia
@@ -388,6 +394,7 @@ ConsoleMessage = Annotated[
     | PhysicianUpdate
     | QueueChange
     | MeterTick
+    | Quality
     | Released
     | IceServers
     | Answer

@@ -81,6 +81,11 @@ class Pages:
         for page in self._of_call(consult_id):
             page.send(tick)
 
+    def push_quality(self, consult_id: str, quality: m.Quality) -> None:
+        """To both pages of a call."""
+        for page in self._of_call(consult_id):
+            page.send(quality)
+
     def reconnect_media(self, consult_id: str, party: Party | None = None) -> None:
         """Ask one side's page, or both, for an offer with a new connection."""
         for page in self._of_call(consult_id, party):

@@ -67,6 +67,8 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
             m.IceServer,
             m.ChargeLine,
             m.Summary,
+            m.Line,
+            m.LineReading,
             m.Problem,
         ),
     ),

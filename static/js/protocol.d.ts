@@ -381,6 +381,31 @@ export interface IceServers {
   ttl_s: number;
 }
 
+export type LineReason = "ok" | "upload_weak" | "download_weak" | "delay" | "silent";
+
+export interface LineReading {
+  rtt_ms: number | null;
+  jitter_ms: number | null;
+  loss_pct: number | null;
+  bitrate_bps: number;
+  fps: number;
+  mos: number | null;
+}
+
+export interface Line {
+  participant_id: string;
+  level: 0 | 1 | 2 | 3 | 4;
+  reason: LineReason;
+  up: LineReading;
+  down: LineReading;
+}
+
+export interface Quality {
+  kind: "quality";
+  consult_id: string;
+  lines: Line[];
+}
+
 export interface QueueChange {
   kind: "queue";
   upsert: QueueItem[];
@@ -421,6 +446,7 @@ export type PatientMessage =
   | Place
   | MeterTick
   | IceServers
+  | Quality
   | Answer
   | ReconnectMedia
   | Goodbye;
@@ -430,6 +456,7 @@ export type ConsoleMessage =
   | PhysicianUpdate
   | QueueChange
   | MeterTick
+  | Quality
   | Released
   | IceServers
   | Answer

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from metering import checkpoints
 from server.clock import wall_ms
@@ -124,6 +125,50 @@ async def test_the_physician_reads_that_the_patient_hung_up(clinic: Clinic) -> N
         assert tick["pause"] == "hung_up"
 
 
+async def test_both_lines_are_shown_summed_up_and_counted(clinic: Clinic) -> None:
+    """What a patient who complains of a bad line saw is in the record, and so is who was to blame."""
+    async with in_call(clinic) as (patient, physician):
+        for party in (patient, physician):
+            for _ in range(3):
+                shown = await party.page.next("quality")
+            assert shown["consult_id"] == physician.consult_id
+            lines = {line["participant_id"]: line for line in shown["lines"]}
+            assert set(lines) == {"patient", "physician"}
+            for line in lines.values():
+                assert (line["level"], line["reason"]) == (4, "ok")
+                assert line["up"]["mos"] > 4
+                assert line["up"]["loss_pct"] == 0
+                assert line["up"]["bitrate_bps"] > 10_000
+                assert line["down"]["bitrate_bps"] > 10_000
+        await patient.metered("video", 3_000)
+        metrics = (await clinic.ask("GET", "/metrics")).text
+        record = await finished(clinic, physician)
+    assert 'wenzhen_lines{level="4"} 2.0' in metrics
+    assert 'wenzhen_line_mos_bucket{direction="up",le="4.3"} 0.0' in metrics
+    assert 'wenzhen_line_mos_count{direction="up"} 0.0' not in metrics
+    for line in record["quality"].values():
+        assert sum(line["level_s"][:4]) == 0
+        assert line["level_s"][4] in range(2, record["billable_s"] + 2)
+        assert line["up"]["loss_pct_x100"] == 0
+        assert 400 < line["up"]["mos_worst_x100"] <= line["up"]["mos_mean_x100"] <= 450
+        assert line["down"] == dict.fromkeys(line["down"]), "these peers report nothing"
+
+
+async def test_who_falls_silent_has_no_bars(clinic: Clinic) -> None:
+    async with in_call(clinic) as (patient, physician):
+        await patient.metered("video", 500)
+        patient.sending.clear()
+        silent = {"level": 0, "reason": "silent"}.items()
+
+        def has_no_bars(message: Any) -> bool:
+            return any(
+                line["participant_id"] == "patient" and silent <= line.items()
+                for line in message["lines"]
+            )
+
+        await physician.page.next("quality", has_no_bars)
+
+
 async def test_finishing_a_hundred_times_makes_one_record(clinic: Clinic) -> None:
     async with in_call(clinic) as (patient, physician):
         await patient.metered("video", 500)
@@ -163,6 +208,8 @@ async def test_after_a_restart_the_call_resumes_and_the_gap_is_free(tmp_path: Pa
             await patient.page.leave()
             await physician.page.leave()
     assert record["epoch"] == 2
+    measured_s = sum(record["quality"]["patient"]["level_s"])
+    assert abs(measured_s * 1000 - total_ms) <= 2_500, "of both runs, each rounded to a second"
     assert len({segment["epoch"] for segment in record["segments"]}) == 2
     assert record["interrupted_s"] >= gap_ms // 1000 - 1
 

@@ -86,6 +86,7 @@ def test_kinds_and_nulls_are_the_same_on_both_sides(name: str) -> None:
         "State",
         "EndCause",
         "Pause",
+        "LineReason",
         "PatientCommand",
         "ConsoleCommand",
         "PatientMessage",
