@@ -5,6 +5,7 @@ import { showTrack } from "./device-view.js";
 import { announce, ref, setPressed, setText, show } from "./dom.js";
 import { minutesSeconds } from "./i18n.js";
 import { receiverLevel } from "./level.js";
+import { renderQuality } from "./quality-view.js";
 
 /** @typedef {import("./media.js").CallMedia} CallMedia */
 /** @typedef {import("./i18n.js").Words} Words */
@@ -111,6 +112,7 @@ export class CallView {
     show(ref("pause"), reason !== null);
     setText(ref("pause"), reason ?? "");
     announce("assertive", reason ?? words.t(video ? "call.video_now" : "call.voice_now"));
+    renderQuality(page.quality, this.#party, other, reason !== null, words);
     ref("call").dataset.running = String(page.pause === null);
     this.#cover();
     this.#figures();

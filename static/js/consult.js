@@ -11,6 +11,7 @@
 /** @typedef {import("./protocol").Pause} Pause */
 /** @typedef {import("./protocol").Summary} Summary */
 /** @typedef {import("./protocol").GoodbyeCode} GoodbyeCode */
+/** @typedef {import("./protocol").Quality} Quality */
 /** @typedef {import("./protocol").PatientView} PatientView */
 /** @typedef {import("./protocol").PhysicianView} PhysicianView */
 /** @typedef {import("./protocol").QueueItem} QueueItem */
@@ -26,6 +27,7 @@
  * @property {V | null} view
  * @property {Meter | null} meter
  * @property {Pause | null} pause  why nothing is billed, from whichever message came last
+ * @property {Quality | null} quality  how good the lines are
  * @property {number | null} answerByMs  when an offered consult goes back to the queue
  * @property {number} mediaLost  grows each time the server asks for a new media connection
  */
@@ -57,6 +59,7 @@ const NO_CALL = Object.freeze({
   view: null,
   meter: null,
   pause: null,
+  quality: null,
   answerByMs: null,
   mediaLost: 0,
 });
@@ -114,6 +117,8 @@ export function nextPatient(page, message, nowMs) {
       return withMeter(page, message, nowMs);
     case "ice_servers":
       return { ...page, iceServers: message.servers };
+    case "quality":
+      return page.view?.consult_id === message.consult_id ? { ...page, quality: message } : page;
     case "reconnect_media":
       return { ...page, mediaLost: page.mediaLost + 1 };
     case "goodbye":
@@ -148,6 +153,8 @@ export function nextConsole(page, message, nowMs) {
       return { ...page, queue: nextQueue(page.queue, message.upsert, message.remove) };
     case "meter":
       return withMeter(page, message, nowMs);
+    case "quality":
+      return page.view?.consult_id === message.consult_id ? { ...page, quality: message } : page;
     case "released":
       return page.view?.consult_id === message.consult_id ? { ...page, ...NO_CALL } : page;
     case "ice_servers":
@@ -193,6 +200,7 @@ function withView(page, view, nowMs) {
     ...page,
     view,
     meter: same ? page.meter : null,
+    quality: same && isLive(view.state) ? page.quality : null,
     pause: view.pause,
     answerByMs: view.answer_by_ms === null ? null : nowMs + view.answer_by_ms,
   };

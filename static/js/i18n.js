@@ -74,6 +74,11 @@ export class Words {
     return format.format(fen / 100);
   }
 
+  /** @param {number} value  @param {number} digits  at most so many behind the point */
+  number(value, digits) {
+    return new Intl.NumberFormat(this.language, { maximumFractionDigits: digits }).format(value);
+  }
+
   /** @param {number} seconds  whole  @returns {string} in words: 3 min 5 s */
   duration(seconds) {
     const minutes = Math.floor(seconds / 60);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
@@ -25,6 +27,11 @@ async def test_a_video_call_with_a_hold_and_a_change_to_voice_is_billed_as_it_wa
         await let_pass(10)
         for chair in (patient, physician):
             assert min(await chair.bytes_per_audio_packet()) > ONE_FRAME_BYTES
+            for bars in ("quality-self", "quality-other"):
+                await expect(chair.find(bars)).to_have_attribute("data-level", re.compile("[34]"))
+            await expect(chair.find("quality-note")).to_be_hidden()
+            await chair.find("quality").locator("summary").click()
+            await chair.page.screenshot(path=f"/tmp/quality-{chair.name}.png")
         await physician.hold()
         for chair in (patient, physician):
             await expect(chair.find("pause-reason")).to_contain_text("hold")
@@ -48,6 +55,14 @@ async def test_a_video_call_with_a_hold_and_a_change_to_voice_is_billed_as_it_wa
         assert record["mode_seconds"]["voice"] in range(5, 9)
         assert {segment["mode"] for segment in record["segments"]} == {"video", "voice"}
         assert length_s(settled.seen.served) > 14
+        assert set(record["quality"]) == {"patient", "physician"}
+        for line in record["quality"].values():
+            assert sum(line["level_s"][3:]) > 10
+            assert line["rtt_mean_ms"] is not None, "from the browsers' own reports"
+            for direction in ("up", "down"):
+                assert line[direction]["mos_mean_x100"] > 360
+                assert line[direction]["loss_pct_x100"] < 300
+        print(record["quality"])
 
 
 async def test_video_comes_back_only_after_the_patient_accepted_its_price(

@@ -126,7 +126,7 @@ async def test_the_physician_reads_that_the_patient_hung_up(clinic: Clinic) -> N
 
 
 async def test_both_lines_are_shown_summed_up_and_counted(clinic: Clinic) -> None:
-    """What a patient who complains of a bad line saw is in the record, and so is who was to blame."""
+    """What a patient who complains of a bad line saw is in the record, and whose fault it was."""
     async with in_call(clinic) as (patient, physician):
         for party in (patient, physician):
             for _ in range(3):

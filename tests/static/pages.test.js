@@ -15,12 +15,12 @@ const CONTRACT = {
   "join.html": [
     "agree join waiting in-call remote-video elapsed cost hang-up summary accept-video",
     "decline-video to-voice pause-reason mute camera place error rejoin leave preview local-video",
-    "recording-sign agree-recording refuse-recording stop-recording",
+    "recording-sign agree-recording refuse-recording stop-recording quality-self quality-other",
   ],
   "console.html": [
     "username password sign-in in-call remote-video finish finish-confirm hold resume to-voice",
     "to-video pause-reason mute camera error preview put-back take-next local-video elapsed cost",
-    "recording-sign record stop-recording",
+    "recording-sign record stop-recording quality-self quality-other",
   ],
 };
 

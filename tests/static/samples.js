@@ -5,6 +5,9 @@
 /** @typedef {import("../../static/js/protocol").QueueItem} QueueItem */
 /** @typedef {import("../../static/js/protocol").MeterTick} MeterTick */
 
+/** @typedef {import("../../static/js/protocol").Line} Line */
+/** @typedef {import("../../static/js/protocol").Quality} Quality */
+
 export const CONSULT = "c_0123456789";
 
 const COMMON = {
@@ -85,4 +88,16 @@ export function queueItem(other = {}) {
 /** @param {number} n */
 export function event(n) {
   return { n, kind: "x", at: "2026-01-01T08:00:00Z", by: /** @type {const} */ ("server") };
+}
+
+const READING = { rtt_ms: 40, jitter_ms: 3, loss_pct: 0, bitrate_bps: 800_000, fps: 25, mos: 4.4 };
+
+/** @param {Partial<Line>} [other]  @returns {Line} */
+export function line(other = {}) {
+  return { participant_id: "patient", level: 4, reason: "ok", up: READING, down: READING, ...other };
+}
+
+/** @param {Line[]} lines  @returns {Quality} */
+export function quality(...lines) {
+  return { kind: "quality", consult_id: CONSULT, lines };
 }
