@@ -49,6 +49,7 @@ export class CallView {
     on("mute", () => media.mute(!media.muted));
     on("camera", () => media.setCameraOff(!media.cameraOff));
     on("full-screen", () => this.#fullScreen());
+    ref("quality").addEventListener("toggle", () => this.#scene && this.render(this.#scene), { signal });
     for (const event of ["click", "keydown"])
       document.addEventListener(event, () => this.#touched(), { signal });
     setInterval(() => this.#figures(), FIGURES_EVERY_MS);

@@ -16,12 +16,20 @@ from metering.events import (
     Resumed,
 )
 from metering.meter import Meter, open_meter, step
+from metering.quality import DirectionTally, SideTally, summary
 from metering.record import ConsultFacts, build_record
 from metering.tariff import make_tariff
 from metering.terms import EndCause, Mode, Party, Side
 
 WALL_MS = 1_770_000_000_000
 TARIFF = make_tariff({"voice_fen_per_min": 1097, "video_fen_per_min": 2207})
+
+QUALITY = SideTally(
+    level_s=(0, 0, 0, 1, 14),
+    rtt_count=15,
+    rtt_sum_ms=720,
+    down=DirectionTally(15, 6540, 401, 10_000, 12),
+)
 
 FACTS = ConsultFacts(
     consult_id="con_1",
@@ -39,7 +47,7 @@ FACTS = ConsultFacts(
     consent_version="2026-01",
     node="node_1",
     epoch=1,
-    quality={"patient_loss_ppm": 120},
+    quality=summary({Side.PATIENT: QUALITY}),
 )
 
 
