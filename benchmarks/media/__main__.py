@@ -1,185 +1,106 @@
-"""The command: `python -m benchmarks.media --calls "1 5 15" --servers wenzhen,janus`."""
+"""The command: `python -m benchmarks.media --calls "1 5 15" --servers wenzhen,janus`.
+
+Each server gets a core of its own and the same synthetic calls, in turns; the generator has another
+core. Prints a table, then one JSON object on the last line. `--help` names the options.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import selectors
-import subprocess
 import sys
-import tempfile
-import time
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-from random import Random
-from statistics import median
 from typing import Any
 
-from aiortc import RTCCertificate
-
 from benchmarks.media import machine
-from benchmarks.media.evaluate import Figures, evaluate
-from benchmarks.media.load import Load, Window
-from benchmarks.media.participant import Participant, connect, keep
-from benchmarks.media.schedule import NS
-from benchmarks.media.servers import ROOT, SERVERS, Running, missing
-from benchmarks.media.wire import Wire
+from benchmarks.media.chart import draw
+from benchmarks.media.report import HEAD, Row, as_object, line, row
+from benchmarks.media.run import measure
+from benchmarks.media.servers import missing
 
-GROUP = 16
-"""Calls that are set up together: a server ends connections that take 30 s."""
+MOST_STEPS = (100, 150, 200, 250, 300, 350)
+MOST_LOSS_PCT, MOST_P99_MS = 0.1, 20.0
 
 
-class PagesProcess:
-    """The pages' process, asked over its pipes."""
-
-    def __init__(self, child: subprocess.Popen[bytes]) -> None:
-        self._child = child
-
-    def post(self, command: dict[str, Any]) -> None:
-        """Send a command; `read` takes its answer."""
-        assert self._child.stdin is not None
-        self._child.stdin.write(json.dumps(command).encode() + b"\n")
-        self._child.stdin.flush()
-
-    def read(self, meanwhile: Any = None) -> dict[str, Any]:
-        """The answer to the oldest command; `meanwhile` is called each 0.2 s.
-
-        Raises:
-            RuntimeError: the pages ended or were too slow.
-        """
-        assert self._child.stdout is not None
-        end_s = time.monotonic() + 60
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._child.stdout, selectors.EVENT_READ)
-            while not selector.select(0.2):
-                if meanwhile is not None:
-                    meanwhile()
-                if time.monotonic() > end_s:
-                    raise RuntimeError("the pages did not answer")
-        line = self._child.stdout.readline()
-        if not line:
-            raise RuntimeError("the pages ended")
-        found: dict[str, Any] = json.loads(line)
-        return found
+def options() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(prog="benchmarks.media", description=__doc__)
+    parser.add_argument("--calls", default="1 5 15 30 80 150", help="how many calls at once")
+    parser.add_argument("--servers", default="wenzhen,janus", help="of wenzhen, janus, aiortc")
+    parser.add_argument("--rounds", type=int, default=2, help="runs of each; medians are shown")
+    parser.add_argument("--seconds", type=float, default=12, help="measured in each run")
+    parser.add_argument("--chart", type=Path, help="also draw this SVG")
+    parser.add_argument("--most", action="store_true", help="find how many calls a core carries")
+    return parser.parse_args()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One run of one server."""
-
-    figures: Figures
-    mb_per_call: float
-    profile: str
-    metrics: dict[str, float]
+def one(kind: str, calls: int, rounds: int, seconds: float) -> Row:
+    """The figures of one server at one number of calls, printed."""
+    return several([kind], calls, rounds, seconds)[kind]
 
 
-def measure(kind: str, calls: int, seconds: float) -> Result:
-    """One run: start, set up, load, evaluate, end."""
-    with tempfile.TemporaryDirectory(prefix="bench-media-") as name:
-        folder = Path(name)
-        try:
-            with SERVERS[kind](folder, calls) as server:
-                return _measure(server, folder, calls, seconds)
-        except Exception:
-            for log in ("server.log", "pages.log"):
-                if (folder / log).exists():
-                    print((folder / log).read_text()[-3_000:], file=sys.stderr)
-            raise
+def several(kinds: list[str], calls: int, rounds: int, seconds: float) -> dict[str, Row]:
+    """The figures of several servers at one number of calls, run in turns, printed."""
+    results: dict[str, list[Any]] = {kind: [] for kind in kinds}
+    for _ in range(rounds):
+        for kind in kinds:
+            with machine.alone():
+                results[kind].append(measure(kind, calls, seconds))
+    rows = {kind: row(found, seconds) for kind, found in results.items()}
+    for kind, found in rows.items():
+        print(line(calls, kind, found), flush=True)
+    return rows
 
 
-def _measure(server: Running, folder: Path, calls: int, seconds: float) -> Result:
-    argv = [sys.executable, "-m", "benchmarks.media.pages", server.kind, json.dumps(server.setup)]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT}
-    wire = Wire()
-    with machine.process(
-        argv, folder / "pages.log", machine.LOAD_CORE, machine.PAGES_NICE, **pipes
-    ) as child:
-        pages = PagesProcess(child)
-        time.sleep(0.5)
-        empty_bytes = machine.memory_bytes(server.pid)
-        participants = _set_up(wire, pages, server, calls)
-        warm_s = 3 + calls / 50
-        window = Window(int(warm_s * NS), int((warm_s + seconds) * NS))
-        load = Load(wire, participants, window)
-        # the length of the encryption is not known: times are of a start that comes then
-        start_ns = time.time_ns() + len(load.due) * 12_000 + NS
-        load.encrypt(start_ns, lambda: keep(wire, participants))
-        while time.time_ns() < start_ns:
-            keep(wire, participants)
-            for arrival in wire.receive(0.01):
-                participants[arrival.participant].arrived(wire, arrival)
-        run = load.run(start_ns, lambda: machine.usage(server.pid))
-        full_bytes = machine.memory_bytes(server.pid)
-        pages.post({"metrics": True})
-        metrics = pages.read()
-    wire.close()
-    return Result(
-        evaluate(load, run),
-        (full_bytes - empty_bytes) / calls / 1e6,
-        participants[0].profile,
-        metrics,
-    )
+def compare(kinds: list[str], counts: list[int], asked: argparse.Namespace) -> dict[str, Any]:
+    """All servers at all numbers of calls."""
+    rows = {n: several(kinds, n, asked.rounds, asked.seconds) for n in counts}
+    found: dict[str, Any] = {"calls": as_object(rows)}
+    if asked.chart:
+        asked.chart.write_text(draw(rows), encoding="utf-8")
+        print(f"chart: {asked.chart}")
+    return found
 
 
-def _set_up(wire: Wire, pages: PagesProcess, server: Running, calls: int) -> list[Participant]:
-    """Signal and connect every call, some at a time."""
-    certificate = RTCCertificate.generateCertificate()
-    random = Random(calls)
-    participants = [Participant(i, certificate, wire.port, random) for i in range(2 * calls)]
-    for first in range(0, calls, GROUP):
-        group = range(first, min(first + GROUP, calls))
-        pages.post(
-            {
-                "calls": {
-                    n: [participants[2 * n + s].description(server.setups[s]) for s in (0, 1)]
-                    for n in group
-                }
-            }
-        )
-        answers = pages.read(lambda: keep(wire, participants))
-        both = [participants[2 * n + s] for n in group for s in (0, 1)]
-        for number, sdps in answers.items():
-            for side, sdp in enumerate(sdps):
-                participants[2 * int(number) + side].take(sdp)
-        connect(wire, both, participants)
-    return participants
+def most(kind: str, seconds: float) -> dict[str, Any]:
+    """The most calls that a core carries; a step that fails is tried once more."""
+    carried, steps = 0, {}
+    for calls in MOST_STEPS:
+        for _ in range(2):
+            found = one(kind, calls, 1, seconds)
+            good = found.loss_pct < MOST_LOSS_PCT and found.p99_ms < MOST_P99_MS
+            if good:
+                break
+        steps[str(calls)] = asdict(found)
+        if not good:
+            break
+        carried = calls
+    print(f"{kind} carries {carried} calls on a core with < {MOST_LOSS_PCT} % loss and")
+    print(f"p99 < {MOST_P99_MS:g} ms")
+    return {"most": {kind: carried}, "steps": steps}
 
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="benchmarks.media")
-    parser.add_argument("--calls", default="1 5 15 30 80 150")
-    parser.add_argument("--servers", default="wenzhen,janus")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=12)
-    args = parser.parse_args()
-    machine.isolate(sys.argv[1:])
-    machine.prepare()
-    kinds = args.servers.split(",")
-    if "janus" in kinds and missing():
+    asked = options()
+    kinds = [kind for kind in asked.servers.split(",") if kind != "aiortc"]
+    if "janus" in kinds and not asked.most and missing():
         print(missing(), file=sys.stderr)
         return 1
-    calls: dict[str, Any] = {}
-    for count in map(int, args.calls.replace(",", " ").split()):
-        results: dict[str, list[Result]] = {kind: [] for kind in kinds}
-        for _ in range(args.rounds):
-            for kind in kinds:
-                with machine.alone():
-                    result = measure(kind, count, args.seconds)
-                results[kind].append(result)
-                print(count, kind, result, flush=True)
-        calls[str(count)] = {
-            name: {
-                kind: round(median(getattr(r.figures, name) for r in results[kind]), 3)
-                for kind in kinds
-            }
-            for name in ("cpu_us", "p50_ms", "p99_ms", "loss_pct")
-        } | {
-            "mb_per_call": {
-                kind: round(median(r.mb_per_call for r in results[kind]), 3) for kind in kinds
-            }
-        }
-    print(json.dumps({"calls": calls}))
+    if asked.chart:
+        asked.chart = asked.chart.absolute()
+    machine.isolate(sys.argv[1:])
+    machine.prepare()
+    print(machine.described())
+    print("a call is 2 x 150 packets/s through the server; CPU is that of its whole process")
+    print(HEAD, flush=True)
+    if asked.most:
+        found = most(kinds[0], asked.seconds)
+    else:
+        counts = [int(n) for n in asked.calls.replace(",", " ").split()]
+        found = compare(kinds, counts, asked)
+    print(json.dumps(found))
     return 0
 
 

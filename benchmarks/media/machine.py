@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import platform
 import resource
 import socket
 import subprocess
@@ -47,6 +48,13 @@ def isolate(argv: Sequence[str]) -> None:
     os.environ[INSIDE] = "1"
     flags = "-n" if os.geteuid() == 0 else "-rn"
     os.execvp("unshare", ["unshare", flags, sys.executable, "-m", "benchmarks.media", *argv])
+
+
+def described() -> str:
+    """This machine in a line: its processor, its cores, its kernel."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "CPU")
+    return f"{os.cpu_count()} x {model}, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}"
 
 
 def prepare() -> None:

@@ -22,6 +22,7 @@ from aiortc.rtcdtlstransport import (
 from OpenSSL import SSL
 from pylibsrtp import Policy, Session, _binding
 
+from benchmarks.media.clip import Clip
 from benchmarks.media.schedule import AUDIO, VIDEO, frame_of
 from benchmarks.media.wire import Arrival, Memory, Wire, address_of
 
@@ -43,7 +44,14 @@ _STAMP = struct.Struct("!8sHBI")  # in the payload: magic, participant, kind, nu
 class Participant:
     """A side of a call: `2 n` and `2 n + 1` are the two of call n."""
 
-    def __init__(self, index: int, certificate: RTCCertificate, port: int, random: Random) -> None:
+    def __init__(
+        self,
+        index: int,
+        certificate: RTCCertificate,
+        port: int,
+        random: Random,
+        clip: Clip | None = None,
+    ) -> None:
         self.index = index
         self.port = port
         self.ufrag, self.pwd = os.urandom(4).hex(), os.urandom(16).hex()
@@ -65,6 +73,7 @@ class Participant:
         self._dtls.set_connect_state()
         self._incoming: Session
         self._outgoing: Session
+        self._clip = clip
         self._templates = [self._template(AUDIO), self._template(VIDEO)]
 
     # Signaling ----------------------------------------------------------------------------------
@@ -254,8 +263,14 @@ class Participant:
             self.ssrcs[kind],
         )
         data[at + 19 : at + 22] = ((sent_ns << 18) // 1_000_000_000 & 0xFFFFFF).to_bytes(3, "big")
-        _STAMP.pack_into(data, end - _STAMP.size, MAGIC, self.index, kind, number)
-        return self._protect(memory, at, len(template))
+        if self._clip is None:
+            _STAMP.pack_into(data, end - _STAMP.size, MAGIC, self.index, kind, number)
+        else:
+            piece = self._clip.piece(kind, number)
+            start += 0 if kind == AUDIO else 4
+            end = start + len(piece)
+            data[start:end] = piece
+        return self._protect(memory, at, end - at)
 
     def _protect(self, memory: Memory, at: int, length: int) -> int:
         _length[0] = length

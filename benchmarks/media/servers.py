@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from benchmarks.media import machine
+from benchmarks.media.clip import Clip
 from benchmarks.media.wire import SERVER_ADDRESS
 from server import migrate, tables
 from server.accounts import digest, new_id, new_token
@@ -33,12 +34,19 @@ TARIFF = {"voice_fen_per_min": 1097, "video_fen_per_min": 2207}
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that is ready. `setup` is for its pages, `setups` what descriptions must say."""
+    """A server that is ready.
+
+    Attributes:
+        setup: What its pages need.
+        dtls: The `a=setup` of participants, which are DTLS clients always.
+        clip: What participants send, if it must be decodable.
+    """
 
     pid: int
     kind: str
     setup: dict[str, Any]
-    setups: tuple[str, str]
+    dtls: str
+    clip: Clip | None = None
 
 
 @contextlib.contextmanager
@@ -63,7 +71,7 @@ def wenzhen(folder: Path, calls: int) -> Iterator[Running]:
     ) as server:
         _until(lambda: _answers(f"{url}/readyz"), server.pid, log)
         setup = {"url": url, "seats": str(seats)}
-        yield Running(server.pid, "wenzhen", setup, ("actpass", "actpass"))
+        yield Running(server.pid, "wenzhen", setup, "actpass")
 
 
 async def _seed(database_url: str, calls: int) -> list[dict[str, str]]:
@@ -161,7 +169,7 @@ def janus(folder: Path, _calls: int) -> Iterator[Running]:
     with machine.process(argv, log, machine.SERVER_CORE, machine.SERVER_NICE) as server:
         _until(lambda: _listens(port), server.pid, log)
         setup = {"url": f"ws://127.0.0.1:{port}/"}
-        yield Running(server.pid, "janus", setup, ("active", "active"))
+        yield Running(server.pid, "janus", setup, "active")
 
 
 def missing() -> str:

@@ -1,0 +1,55 @@
+"""A short clip that decodes, for a server that decodes: Opus and VP8, as packets' payloads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from random import Random
+
+import av
+from aiortc.codecs.opus import OpusEncoder
+from aiortc.codecs.vpx import Vp8Encoder, VpxPayloadDescriptor
+
+from benchmarks.media.schedule import AUDIO, PACKETS_PER_FRAME
+
+FRAMES = 48
+WIDTH, HEIGHT = 640, 480
+BITRATE_BPS = 800_000
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Payloads that are repeated: each of audio, and of video four a picture."""
+
+    audio: list[bytes]
+    video: list[bytes]
+
+    def piece(self, kind: int, number: int) -> bytes:
+        """The payload of the `number`-th packet, for VP8 without its descriptor."""
+        pieces = self.audio if kind == AUDIO else self.video
+        return pieces[number % len(pieces)]
+
+
+def encode() -> Clip:
+    """Two seconds of a moving pattern and noise."""
+    random = Random(1)
+    opus, vp8 = OpusEncoder(), Vp8Encoder()
+    vp8.target_bitrate = BITRATE_BPS
+    audio: list[bytes] = []
+    for number in range(100):
+        frame = av.AudioFrame(format="s16", layout="stereo", samples=960)
+        frame.planes[0].update(random.randbytes(960 * 4))
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, number * 960, Fraction(1, 48_000)
+        audio += opus.encode(frame)[0]
+    video: list[bytes] = []
+    for number in range(FRAMES):
+        picture = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
+        for plane in picture.planes:
+            row = bytes((x * 3 + number * 8) & 255 for x in range(plane.line_size))
+            plane.update(b"".join(row[y % 64 :] + row[: y % 64] for y in range(plane.height)))
+        picture.pts, picture.time_base = number * 3_600, Fraction(1, 90_000)
+        payloads, _ = vp8.encode(picture, force_keyframe=number == 0)
+        whole = b"".join(VpxPayloadDescriptor.parse(payload)[1] for payload in payloads)
+        size = -(-len(whole) // PACKETS_PER_FRAME)
+        video += [whole[at * size : (at + 1) * size] for at in range(PACKETS_PER_FRAME)]
+    return Clip(audio, video)
