@@ -11,6 +11,7 @@ is copied and nothing raises.
 
 import contextlib
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 from aiortc import RTCCertificate
@@ -38,6 +39,7 @@ _MAX_RESTARTS: Final = 4
 _STALE_HELLO_MS: Final = 1_000
 _HANDSHAKE, _ALERT = 22, 21
 _CLIENT_HELLO: Final = 1
+_RELEASE_BUFFERS: Final = 0x10  # SSL_MODE_RELEASE_BUFFERS, for which pyOpenSSL has no name
 
 _lib: Final[Any] = _binding.lib
 _ffi: Final[Any] = _binding.ffi
@@ -111,6 +113,35 @@ class _NoIceTransport:
     state = "completed"
 
 
+# aiortc prefers AES-256; 128 bits are as safe here (RFC 7714 §14) and cost less
+_PROFILES: Final = sorted(SRTP_PROFILES, key=lambda p: p is not SRTP_AEAD_AES_128_GCM)
+
+
+class _Identity:
+    """The certificate that all connections of the process show, and the context that holds it."""
+
+    __slots__ = ("certificate", "context", "fingerprint")
+
+    def __init__(self) -> None:
+        self.certificate = RTCCertificate.generateCertificate()
+        self.context = self.certificate._create_ssl_context(srtp_profiles=_PROFILES)
+        self.context.set_options(SSL.OP_NO_QUERY_MTU)
+        self.context.set_mode(_RELEASE_BUFFERS)
+        found = {f.algorithm: f.value for f in self.certificate.getFingerprints()}
+        self.fingerprint = FINGERPRINT_ALGORITHM, found[FINGERPRINT_ALGORITHM]
+
+
+@cache
+def _identity() -> _Identity:
+    """One for the life of the process.
+
+    A server need not hide that two calls are with the same one, and a context for each connection
+    was a third of its memory. Fingerprints, not dates, say whom a certificate belongs to (RFC 8827
+    §6.5), so it does not grow old.
+    """
+    return _Identity()
+
+
 class DtlsTransport(RTCDtlsTransport):
     """The passive side of one DTLS association, driven by datagrams and time.
 
@@ -120,11 +151,10 @@ class DtlsTransport(RTCDtlsTransport):
 
     def __init__(self, fingerprints: Sequence[tuple[str, str]]) -> None:
         """`fingerprints` are the (algorithm, value) pairs of the offer, at least one."""
-        self._certificate = RTCCertificate.generateCertificate()
-        super().__init__(_NoIceTransport(), [self._certificate])  # type: ignore[arg-type]
+        identity = _identity()
+        super().__init__(_NoIceTransport(), [identity.certificate])  # type: ignore[arg-type]
         self._set_role("server")
-        # aiortc prefers AES-256; 128 bits are as safe here (RFC 7714 §14) and cost less
-        self._srtp_profiles = sorted(SRTP_PROFILES, key=lambda p: p is not SRTP_AEAD_AES_128_GCM)
+        self._srtp_profiles = _PROFILES
         self._expected = RTCDtlsParameters(
             fingerprints=[RTCDtlsFingerprint(algorithm, value) for algorithm, value in fingerprints]
         )
@@ -140,8 +170,7 @@ class DtlsTransport(RTCDtlsTransport):
     @property
     def fingerprint(self) -> tuple[str, str]:
         """Of our certificate, for the answer: (algorithm, value)."""
-        found = {f.algorithm: f.value for f in self._certificate.getFingerprints()}
-        return FINGERPRINT_ALGORITHM, found[FINGERPRINT_ALGORITHM]
+        return _identity().fingerprint
 
     @property
     def is_connected(self) -> bool:
@@ -206,9 +235,7 @@ class DtlsTransport(RTCDtlsTransport):
         return outgoing
 
     def _renew(self) -> None:
-        context = self._certificate._create_ssl_context(srtp_profiles=self._srtp_profiles)
-        context.set_options(SSL.OP_NO_QUERY_MTU)
-        self._connection = self._ssl = SSL.Connection(context)
+        self._connection = self._ssl = SSL.Connection(_identity().context)
         self._connection.set_ciphertext_mtu(_MTU_BYTES)
         self._connection.set_accept_state()
 

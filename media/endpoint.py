@@ -358,7 +358,7 @@ class Endpoint:
             return ()
         self.inbound.tick(now_ms)
         for subscription in self.subscriptions.values():
-            subscription.tick(now_ms)
+            subscription.tick(now_ms, self.inbound.round_trip_ms)
         expired = self._ice.expire(now_ms)
         for address in expired:
             self._paths.pop(address, None)

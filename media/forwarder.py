@@ -10,13 +10,16 @@ never get here (SRTP replay protection, and only missing packets are taken from 
 retransmission is the stored packet itself.
 """
 
+from array import array
 from dataclasses import dataclass
 from typing import Final
 
 from media.rtp import ExtensionMap, payload_bytes, starts_vp8_keyframe, wrap_rtx, write_header
 
 HISTORY_MS: Final = 1_000
-"""How long a packet can be sent again: a second time, over a path of 400 ms and its queue."""
+"""How long a packet can be sent again, at most: after a second nobody waits for it any more."""
+
+MIN_HISTORY_MS: Final = 300
 
 HISTORY_PACKETS: Final = 512
 """At most: a second at 5 Mbit/s. A power of two: slots are found with a mask."""
@@ -108,8 +111,8 @@ class Forwarder:
         slots = HISTORY_PACKETS if stream.keeps_history else 0
         self._history: list[bytearray | None] = [None] * slots
         self._oldest = stream.first_sequence & _MASK  # slot from which on there may be packets
-        self._sent_ms = [0] * slots
-        self._resent_ms = [-1] * slots  # counts while it is not before `_sent_ms`
+        self._sent_ms = array("q", [0]) * slots
+        self._resent_ms = array("q", [-1]) * slots  # counts while it is not before `_sent_ms`
 
     def attach(self, extensions: ExtensionMap) -> None:
         """Take the packets of another source from now on; the stream begins anew with it."""
@@ -211,14 +214,20 @@ class Forwarder:
             self._extensions.rewrite(data, header)
         return True
 
-    def expire(self, now_ms: int) -> None:
-        """Forget the packets that are older than `HISTORY_MS`. Call it each 100 ms or so."""
+    def expire(self, now_ms: int, round_trip_ms: int | None = None) -> None:
+        """Forget the packets that nobody will ask for any more. Call it each 100 ms or so.
+
+        Receivers ask again each round trip; the third time is the last that helps.
+        """
         if self._last_ms is None or not self._history:
             return
+        kept_ms = HISTORY_MS
+        if round_trip_ms is not None:
+            kept_ms = min(HISTORY_MS, MIN_HISTORY_MS + 3 * round_trip_ms)
         history, sent_ms = self._history, self._sent_ms
         end = self._highest + self._sequence_offset + 1 & _MASK
         slot = self._oldest
-        while slot != end and now_ms - sent_ms[slot] > HISTORY_MS:
+        while slot != end and now_ms - sent_ms[slot] > kept_ms:
             history[slot] = None
             slot = slot + 1 & _MASK
         self._oldest = slot

@@ -291,10 +291,13 @@ class Subscription:
                 sent += 1
         return sent
 
-    def tick(self, now_ms: int) -> None:
-        """Each 100 ms: refill the budget, keep asking for the keyframe that is waited for."""
+    def tick(self, now_ms: int, round_trip_ms: int | None) -> None:
+        """Each 100 ms: refill the budget, keep asking for the keyframe that is waited for.
+
+        `round_trip_ms` is the receiver's, None while unknown.
+        """
         self._budget = RESEND_BUDGET
-        self.forwarder.expire(now_ms)
+        self.forwarder.expire(now_ms, round_trip_ms)
         if self.active and self.forwarder.waiting and self.track is not None:
             self.track.want_keyframe()
 

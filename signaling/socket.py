@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import socketio
+from aiohttp import web
 from engineio.async_drivers import aiohttp as aiohttp_driver
 from socketio import packet as sio_packet
 
@@ -112,7 +113,22 @@ class StrictPacket(sio_packet.Packet):  # type: ignore[misc]  # the library has 
 
 
 class StrictWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
-    """A WebSocket that ends at the first frame that is no engine.io text packet."""
+    """A WebSocket that ends at the first frame that is no engine.io text packet.
+
+    It is not compressed: messages have some hundred bytes, and a compressor for each page would
+    hold 300 KB.
+    """
+
+    async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
+        """Serve one connection until it is over."""
+        request = environ["aiohttp.request"]
+        self._sock = web.WebSocketResponse(
+            compress=False, max_msg_size=self.server.max_http_buffer_size
+        )
+        await self._sock.prepare(request)
+        self.environ = environ
+        await self.handler(self)
+        return self._sock
 
     async def wait(self) -> str:
         """The next frame.

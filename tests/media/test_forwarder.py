@@ -9,6 +9,7 @@ from media.forwarder import (
     HISTORY_MS,
     HISTORY_PACKETS,
     MAX_ON_ITS_WAY_MS,
+    MIN_HISTORY_MS,
     MIN_RESEND_INTERVAL_MS,
     Forwarder,
     OutgoingStream,
@@ -238,20 +239,26 @@ def test_probes_get_numbers_of_the_rtx_stream() -> None:
 @given(
     gaps_ms=st.lists(st.integers(0, 300), min_size=1, max_size=1_200),
     tick_ms=st.integers(1, 1_500),
+    round_trip_ms=st.none() | st.integers(0, 2_000),
 )
-def test_the_history_holds_the_last_second_and_no_more(gaps_ms: list[int], tick_ms: int) -> None:
+def test_the_history_holds_what_may_be_asked_for_and_no_more(
+    gaps_ms: list[int], tick_ms: int, round_trip_ms: int | None
+) -> None:
     """What is kept of each call decides how many calls a machine can hold."""
+    keep_ms = HISTORY_MS
+    if round_trip_ms is not None:
+        keep_ms = min(HISTORY_MS, MIN_HISTORY_MS + 3 * round_trip_ms)
     forwarder, now_ms, sent_ms, due_ms = begun(VIDEO), 0, list[int](), tick_ms
     for sequence, gap_ms in enumerate(gaps_ms):
         now_ms += gap_ms
         while due_ms <= now_ms:
-            forwarder.expire(due_ms)
+            forwarder.expire(due_ms, round_trip_ms)
             due_ms += tick_ms
         send(forwarder, rtp(sequence, KEYFRAME), now_ms)
         sent_ms.append(now_ms)
-    forwarder.expire(now_ms)
+    forwarder.expire(now_ms, round_trip_ms)
     kept = sum(packet is not None for packet in forwarder._history)
-    recent = [at for at in sent_ms[-HISTORY_PACKETS:] if now_ms - at <= HISTORY_MS]
+    recent = [at for at in sent_ms[-HISTORY_PACKETS:] if now_ms - at <= keep_ms]
     assert kept == len(recent)
     last = VIDEO.first_sequence + len(sent_ms) - 1
     for back in range(len(recent)):

@@ -288,3 +288,13 @@ def test_any_packet_is_one_of_ours_or_a_value_error(text: str) -> None:
         return
     assert packet.packet_type in (sio_packet.CONNECT, sio_packet.DISCONNECT, sio_packet.EVENT)
     assert packet.attachments == []
+
+
+async def test_no_page_gets_a_compressor(world: World) -> None:
+    """Browsers always offer compression; 300 KB for each waiting page is more than it saves."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(world.url + PATH, compress=15) as ws,
+    ):
+        assert (await ws.receive_str()).startswith("0{")
+        assert ws.compress == 0
