@@ -8,7 +8,7 @@ ARGS ?=
 FUZZED := fuzz-stun fuzz-rtp fuzz-rtcp fuzz-sdp
 
 .PHONY: run test setup setup-test check types pages pytest lock clean screenshots bench-connect bench-lines \
-  bench-media fuzz $(FUZZED)
+  bench-media soak fuzz $(FUZZED)
 
 run: setup
 	@exec $(BIN)/wenzhen serve --demo $(ARGS)
@@ -78,7 +78,8 @@ bench-connect: setup-test
 
 # CONDITIONS="loss10 outage": some of them; SYSTEMS=wenzhen: without Janus. Needs root.
 bench-lines: setup-test
-	$(BIN)/python -m benchmarks.lines $(CONDITIONS) $(if $(SYSTEMS),--systems $(SYSTEMS))
+	@bash tools/bench-machine.sh
+	@$(BIN)/python -m benchmarks.lines $(CONDITIONS) $(if $(SYSTEMS),--systems $(SYSTEMS))
 
 # CALLS="1 15 30" ROUNDS=2 SECONDS_EACH=12 CHART=docs/images/media-cpu.svg; MOST=1: what a core carries
 bench-media: $(VENV)/.installed-test
@@ -86,6 +87,12 @@ bench-media: $(VENV)/.installed-test
 	@$(BIN)/python -m benchmarks.media $(if $(CALLS),--calls "$(CALLS)") \
 	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) \
 	  $(if $(CHART),--chart $(CHART)) $(if $(MOST),--most) $(ARGS)
+
+# CALLS=30 MINUTES=60
+soak: setup-test
+	@bash tools/bench-machine.sh
+	@$(BIN)/python -m benchmarks.soak $(if $(CALLS),--calls $(CALLS)) \
+	  $(if $(MINUTES),--minutes $(MINUTES))
 
 screenshots: setup-test
 	$(BIN)/python -m tests.e2e.screenshots $(ARGS)

@@ -27,7 +27,7 @@ SERVER_NICE, LOAD_NICE, PAGES_NICE = -20, -20, -10
 INSIDE = "WENZHEN_BENCH_INSIDE"
 
 
-def isolate(argv: Sequence[str]) -> None:
+def isolate(argv: Sequence[str], module: str = "benchmarks.media") -> None:
     """Go on in a network namespace of our own, where 10.77.0.0/16 is this machine.
 
     Janus takes no loopback interface for media and sends by the interface of its candidate
@@ -47,7 +47,7 @@ def isolate(argv: Sequence[str]) -> None:
         return
     os.environ[INSIDE] = "1"
     flags = "-n" if os.geteuid() == 0 else "-rn"
-    os.execvp("unshare", ["unshare", flags, sys.executable, "-m", "benchmarks.media", *argv])
+    os.execvp("unshare", ["unshare", flags, sys.executable, "-m", module, *argv])
 
 
 def described() -> str:

@@ -248,7 +248,9 @@ class Participant:
             frame = frame_of(number)
             marker, ticks = (0x80 if frame.ends else 0), frame.index * 3_600
             first = 0x90 if frame.starts else 0x80
-            data[start : start + 4] = struct.pack("!BBH", first, 0x80, frame.index | 0x8000)
+            data[start : start + 4] = struct.pack(
+                "!BBH", first, 0x80, frame.index & 0x7FFF | 0x8000
+            )
             if frame.starts:
                 head = b"\x10\0\0\x9d\x01\x2a\x80\x02\xe0\x01" if frame.is_key else b"\x11\0\0"
                 data[start + 4 : start + 4 + len(head)] = head

@@ -111,7 +111,7 @@ def _measure(server: Running, folder: Path, calls: int, seconds: float) -> Resul
             pages = PagesProcess(child)
             pages.ask({"metrics": True})  # the first answer of a server takes memory of its own
             empty_bytes = machine.memory_bytes(server.pid)
-            participants = _set_up(wire, pages, server, calls)
+            participants = set_up(wire, pages, server, calls)
             warm_s = WARM_S + calls / CALLS_A_WARM_S
             window = Window(int(warm_s * NS), int((warm_s + seconds) * NS))
             load = Load(wire, participants, window)
@@ -139,7 +139,7 @@ def _encrypt(load: Load) -> int:
     return start_ns
 
 
-def _set_up(wire: Wire, pages: PagesProcess, server: Running, calls: int) -> list[Participant]:
+def set_up(wire: Wire, pages: PagesProcess, server: Running, calls: int) -> list[Participant]:
     """Signal and connect every call, some at a time."""
     certificate = RTCCertificate.generateCertificate()
     random = Random(calls)

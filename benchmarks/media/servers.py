@@ -112,7 +112,7 @@ async def _seat(conn: Any, number: int, now: int) -> dict[str, str]:
             token_hash=digest(session),
             physician_id=physician_id,
             created_at=now,
-            expires_at=now + 3_600_000,
+            expires_at=now + 12 * 3_600_000,
         )
     )
     order = Order(patient_name="Bench", physician_id=physician_id)

@@ -150,6 +150,10 @@ class Table:
         self._used += length + 15 & ~15
         self._count += 1
 
+    def clear(self) -> None:
+        """Forget what was added, to use the room again. Routes stay."""
+        self._used = self._count = 0
+
     def sender(self, wire: Wire) -> Callable[[int, int], int]:
         """A function that sends so many datagrams from the n-th on, and says how many left."""
         fd, start, send = wire.socket.fileno(), self._messages.pointer, libc.sendmmsg
