@@ -122,8 +122,8 @@ class Room:
         self.inbound.tick(self.now_ms)
         for receiver in self.receivers:
             receiver.end.tick(self.now_ms)
-            receiver.audio.tick(self.now_ms)
-            receiver.video.tick(self.now_ms)
+            for subscription in (receiver.audio, receiver.video):
+                subscription.tick(self.now_ms, receiver.end.round_trip_ms or 0)
 
 
 class _Receiver:
