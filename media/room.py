@@ -215,6 +215,11 @@ class Room:
         self._connect_tracks()
 
     @property
+    def participants(self) -> tuple[str, ...]:
+        """Who is here, in the order of coming."""
+        return tuple(self._participants)
+
+    @property
     def screen(self) -> str | None:
         """Who shares a screen."""
         return self._screen

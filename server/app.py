@@ -96,6 +96,7 @@ def _timers(settings: Settings) -> Timers:
         offline_ms=settings.offline_s * 1000,
         dropped_ms=settings.dropped_s * 1000,
         longest_call_ms=settings.longest_call_s * 1000,
+        invitation_ms=settings.invitation_s * 1000,
     )
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from media.errors import MediaError
 from media.port import MediaPort
+from media.room import Room
 from metering import checkpoints
 from metering import quality as evidence
 from metering.checkpoints import Checkpoint
@@ -33,9 +34,11 @@ from server.settling import provisional, settle
 from server.storage import Storage
 from signaling import store
 from signaling.errors import OfferRefused, StorageTrouble
-from signaling.events import Discard, Disengage, Effect, Event, Settle, Taken
-from signaling.messages import MeterTick, Party, Summary
+from signaling.events import Discard, Disengage, Dismiss, Effect, Event, Settle, Taken
+from signaling.messages import MeterTick, Summary
 from signaling.model import TERMINAL, Consult, may_offer
+from signaling.ports import Offer
+from signaling.seats import Seats, Sitting
 from signaling.tasks import Tasks, supervise
 
 TICK_S = 1.0
@@ -49,8 +52,11 @@ class Pages(Protocol):
     def push_meter(self, consult_id: str, tick: MeterTick) -> None:
         """To both pages of a consult; never blocks."""
 
-    def reconnect_media(self, consult_id: str, party: Party | None = None) -> None:
-        """Ask one side for a new media connection, or both; never blocks."""
+    def reconnect_media(self, consult_id: str, who: str | None = None) -> None:
+        """Ask one participant for a new media connection, or all; never blocks."""
+
+    def seating_changed(self, consult_id: str) -> None:
+        """Who is in the room, and where, is to be told anew; never blocks."""
 
 
 class Calls:
@@ -98,16 +104,43 @@ class Calls:
 
     # --- signaling.ports.CallControl ----------------------------------------------------------
 
-    async def offer(self, consult: Consult, party: Party, connection_id: str, sdp: str) -> str:
-        """Connect a side's media; see the port."""
+    async def offer(self, consult: Consult, who: str, offer: Offer) -> str:
+        """Connect a participant's media; see the port."""
         call = self._calls.get(consult.id) or await self._call(consult.id)
         if call.room is None:
             call.room = self._media.room(consult.id, call)
             call.gate()
+        side = who if who in PARTIES else "guest"
         try:
-            return await call.room.offer(party, party, connection_id, sdp)
+            answer = await call.room.offer(
+                who, side, offer.connection_id, offer.sdp, offer.screen_mid
+            )
         except MediaError as error:
             raise OfferRefused(error.code, str(error)) from error
+        self._pages.seating_changed(consult.id)
+        return answer
+
+    def seats(self, consult_id: str, who: str) -> Seats:
+        """Whom a participant gets where; see the port."""
+        call = self._calls.get(consult_id)
+        if call is None or call.room is None:
+            return Seats()
+        needed, seats = call.room.seats(who)
+        people, screen = [], None
+        for seat in seats:
+            sitting = Sitting(seat.participant_id, seat.audio_mid, seat.video_mid)
+            if seat.is_screen:
+                screen = sitting
+            else:
+                people.append(sitting)
+        return Seats(needed, tuple(people), screen, call.room.screen)
+
+    def stop_screen(self, consult_id: str) -> None:
+        """Take the shared screen away; see the port."""
+        call = self._calls.get(consult_id)
+        if call is not None and call.room is not None:
+            call.room.stop_screen()
+            self._pages.seating_changed(consult_id)
 
     def probe(self, consult_id: str, sdp: str) -> str:
         """Answer the offer of a connection test; see the port."""
@@ -128,7 +161,9 @@ class Calls:
                 self._drop(call)
             case Disengage(cause=cause):
                 call.perform(effect, now_ms)
-                self._disconnect(call, ("patient",) if cause == "hung_up" else PARTIES)
+                self._disconnect(call, ("patient",) if cause == "hung_up" else None)
+            case Dismiss(guest_id=guest_id):
+                self._disconnect(call, (guest_id,))
             case _:
                 call.perform(effect, now_ms)
 
@@ -166,12 +201,12 @@ class Calls:
         call = self._calls.get(consult_id)
         return provisional(call) if call is not None and call.meter is not None else None
 
-    def arrived(self, consult: Consult, party: Party, resumed: bool) -> None:
+    def arrived(self, consult: Consult, who: str, resumed: bool) -> None:
         """Ask a page whose media connection is not here any more to build it again."""
         call = self._calls.get(consult.id)
-        lost = call is None or call.room is None or not call.room.connects(party)
-        if resumed and lost and may_offer(consult, party):
-            self._pages.reconnect_media(consult.id, party)
+        lost = call is None or call.room is None or not call.room.connects(who)
+        if resumed and lost and may_offer(consult, who):
+            self._pages.reconnect_media(consult.id, who)
 
     # --- opening and closing --------------------------------------------------------------------
 
@@ -231,10 +266,16 @@ class Calls:
         if call.room is not None:
             self._closing.start("close room", call.room.close())
 
-    def _disconnect(self, call: Call, parties: Iterable[Party]) -> None:
+    def _disconnect(self, call: Call, who: Iterable[str] | None) -> None:
+        """These leave the room, or everybody."""
         if call.room is not None:
-            for party in parties:
-                self._closing.start("leave room", call.room.leave(party))
+            leaving = tuple(call.room.participants if who is None else who)
+            self._closing.start("leave room", self._leave(call.consult_id, call.room, leaving))
+
+    async def _leave(self, consult_id: str, room: Room, leaving: Iterable[str]) -> None:
+        for participant_id in leaving:
+            await room.leave(participant_id)
+        self._pages.seating_changed(consult_id)
 
     async def close(self) -> None:
         """Stop all meters, write them down a last time, end all media."""

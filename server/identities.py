@@ -13,6 +13,7 @@ from server.clock import Clock
 from server.storage import Storage
 from signaling import store
 from signaling.case import Physician
+from signaling.ports import Invited
 
 SHOWN_AFTER_END_MS = 24 * 3600_000
 
@@ -35,6 +36,18 @@ class SignedIn:
             return None
         opened = case.order.opens_at <= clock.at_ms() <= case.order.closes_at
         return case.core.id if opened or case.core.state != "created" else None
+
+    async def guest(self, token: str) -> Invited | None:
+        """Whom an invitation lets in now: until it expires unused; once used, as the patient."""
+        clock = Clock()
+        async with self._storage.read() as conn:
+            found = await store.by_invitation(conn, digest(token), clock)
+        if found is None:
+            return None
+        case, invited = found
+        ended_at = case.marks.ended_at
+        over = ended_at is not None and clock.at_ms() > ended_at + SHOWN_AFTER_END_MS
+        return None if over else invited
 
     async def physician(self, environ: Mapping[str, Any]) -> Physician | None:
         """Who the session cookie stands for."""

@@ -142,6 +142,7 @@ OPTIONS: Final = (
     Option("offline_s", _seconds, "a waiting patient's page is called offline after"),
     Option("dropped_s", _seconds, "a waiting patient who stays away loses the place after"),
     Option("longest_call_s", _seconds, "the longest call"),
+    Option("invitation_s", _seconds, "a guest's link that nobody has used yet opens for"),
 )
 
 
@@ -179,6 +180,7 @@ class Settings:
     offline_s: int = 30
     dropped_s: int = 10 * 60
     longest_call_s: int = 60 * 60
+    invitation_s: int = 15 * 60
 
     def __post_init__(self) -> None:
         if bool(self.tls_cert) != bool(self.tls_key):

@@ -9,17 +9,18 @@ from signaling import events as ev
 from signaling import messages as m
 from signaling.case import Case, Physician
 from signaling.errors import ConsultError, OfferRefused
-from signaling.events import Command
+from signaling.events import Command, Event
 from signaling.recording import RECORDING_TERMS_VERSION
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A command and where its one answer goes. ``physician`` None: the consult's patient."""
+    """A command and where its one answer goes. ``physician`` and ``guest_id`` None: the patient."""
 
-    command: m.PatientCommand | m.ConsoleCommand
+    command: m.PatientCommand | m.ConsoleCommand | m.GuestCommand
     physician: Physician | None
     reply: Callable[[m.Answer], None]
+    guest_id: str | None = None
     keep_refusal: bool = True
     """Whether a refusal is the command's final answer, and kept for its repeats."""
 
@@ -38,6 +39,8 @@ class Look:
 
 def scope(ask: Ask, consult_id: str) -> str:
     """Within this, a command id names one command."""
+    if ask.guest_id is not None:
+        return f"guest:{ask.guest_id}"
     return f"physician:{ask.physician.id}" if ask.physician else f"patient:{consult_id}"
 
 
@@ -54,8 +57,8 @@ def refusal(ask: Ask, error: ConsultError) -> m.Answer:
     )
 
 
-def event_of(ask: Ask, next_place: Callable[[], int]) -> Command:  # noqa: C901, PLR0911  one per command
-    """What the command does to the consult. Not for offers, which media answers first."""
+def event_of(ask: Ask, next_place: Callable[[], int]) -> Event:  # noqa: C901, PLR0911  one per command
+    """What the command does to the consult. Not for what the keeper answers itself."""
     match ask.command:
         case m.Join(mode=mode, language=language):
             return ev.Joined(mode, next_place(), language)
@@ -77,11 +80,11 @@ def event_of(ask: Ask, next_place: Callable[[], int]) -> Command:  # noqa: C901,
             return ev.Taken(who.id, who.name, who.title)
         case m.Finish(outcome=outcome):
             return ev.Finished(outcome)
-        case m.Probe():
-            raise AssertionError("a probe is no matter of a consult")
-        case m.PatientOffer() | m.PhysicianOffer():
-            return ev.PatientOffered()
-        case m.HangUp() | m.Rejoin() | m.Leave() | m.Hold() | m.Resume() | m.PutBack() as plain:
+        case m.RemoveGuest(guest_id=guest_id):
+            return ev.GuestRemoved(guest_id)
+        case m.GuestLeave():
+            return ev.GuestLeft(ask.guest_id or "")
+        case plain:
             return _PLAIN[type(plain)]
 
 

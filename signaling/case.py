@@ -11,7 +11,7 @@ from typing import Any
 from signaling import events as ev
 from signaling.events import Event
 from signaling.messages import Summary
-from signaling.model import TERMINAL, Consult, OpenProposal, OpenRecording
+from signaling.model import TERMINAL, Consult, Guest, OpenProposal, OpenRecording
 
 MAX_CLOCK_GAP_MS = 30 * 24 * 3600 * 1000
 
@@ -113,6 +113,7 @@ def thaw(text: str, now_ms: int, elapsed_ms: int) -> Consult:
     data = {name: value for name, value in data.items() if name in known}
     gone_ms = min(max(elapsed_ms, 0), MAX_CLOCK_GAP_MS)
     data["deadlines"] = tuple((kind, now_ms + left - gone_ms) for kind, left in data["deadlines"])
+    data["guests"] = tuple(Guest(**guest) for guest in data.get("guests", ()))
     if data["proposal"] is not None:
         data["proposal"] = OpenProposal(**data["proposal"])
     if data.get("recording") is not None:

@@ -12,8 +12,9 @@ from signaling.consent import (
     PhysicianStopRecording,
     Record,
 )
+from signaling.guest_messages import Invite, RemoveGuest, StopScreen
 from signaling.paths import Probe
-from signaling.wire import CommandId, ConnectionId, ConsultId, Digest, Incoming, Mode, Sdp
+from signaling.wire import CommandId, ConnectionId, ConsultId, Digest, Incoming, Mid, Mode, Sdp
 
 # --- connecting -----------------------------------------------------------------------------
 
@@ -60,13 +61,15 @@ class PatientOffer(Incoming):
     """An SDP offer (RFC 8829) of the page's connection; the answer's result is ``{"sdp": …}``.
 
     The first one while the consult is ``offered`` is the patient's answer to the physician.
-    A known ``connection_id`` is renegotiated (ICE restart); a new one replaces the old.
+    A known ``connection_id`` is renegotiated (ICE restart, more m-lines); a new one replaces the
+    old. ``screen_mid``: the sendonly m-line of video that carries the screen this page shares.
     """
 
     kind: Literal["offer"]
     id: CommandId
     connection_id: ConnectionId
     sdp: Sdp
+    screen_mid: Mid | None = None
 
 
 class AnswerMode(Incoming):
@@ -141,6 +144,7 @@ class PhysicianOffer(Incoming):
     consult_id: ConsultId
     connection_id: ConnectionId
     sdp: Sdp
+    screen_mid: Mid | None = None
 
 
 class Hold(Incoming):
@@ -194,7 +198,10 @@ ConsoleCommand = Annotated[
     | Record
     | PhysicianStopRecording
     | PutBack
-    | Finish,
+    | Finish
+    | Invite
+    | RemoveGuest
+    | StopScreen,
     Field(discriminator="kind"),
 ]
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from signaling import events as ev
-from signaling import recording, rules
+from signaling import guests, recording, rules
 from signaling.events import Effect, Event
 from signaling.messages import State
-from signaling.model import IN_CALL, Consult, Timers
+from signaling.model import IN_CALL, WITH_PHYSICIAN, Consult, Timers
 
 __all__ = ["DEFAULT_TIMERS", "TRANSITIONS", "Consult", "Rule", "Timers", "step"]
 
@@ -62,7 +62,7 @@ def step(
     if moved is None:
         return consult, ()
     after, effects = moved
-    return replace(after, version=consult.version + 1), effects
+    return replace(guests.outside(after), version=consult.version + 1), effects
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -77,6 +77,8 @@ def _rows(
 
 _TALK: Final[tuple[State, ...]] = ("active", "held", "interrupted")
 _OPEN: Final[tuple[State, ...]] = ("created", "waiting", "offered", "connecting", "active", "held")
+
+_LIVE: Final[tuple[State, ...]] = ("waiting", *WITH_PHYSICIAN)
 
 TRANSITIONS: Final[Mapping[tuple[State, type[Event]], Rule]] = {
     **_rows(("created", "waiting"), ev.Joined, rules.join, "waiting"),
@@ -136,6 +138,11 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Event]], Rule]] = {
     **_rows(_TALK, ev.LongestCall, rules.too_long, "ended"),
     **_rows(IN_CALL, ev.Finished, rules.finish, "ended"),
     **_rows(("ended", "failed"), ev.Finished, rules.no_news),
+    **_rows(WITH_PHYSICIAN, ev.Invited, guests.invite),
+    **_rows(_LIVE, ev.GuestRemoved, guests.remove),
+    **_rows(IN_CALL, ev.GuestJoined, guests.joined),
+    **_rows(_LIVE, ev.GuestOpened, guests.opened),
+    **_rows(IN_CALL, ev.GuestLeft, guests.left),
     **_rows(("waiting", "held"), ev.NodeRestarted, rules.restart),
     **_rows(("offered", "connecting"), ev.NodeRestarted, rules.restart, "offered"),
     **_rows(("active", "interrupted"), ev.NodeRestarted, rules.restart, "interrupted"),

@@ -10,6 +10,7 @@ ConsultError
 ├── PriceChanged         the patient agreed to a price or terms that are not the consult's
 ├── ProposalGone         the proposed mode was answered or withdrawn
 ├── RecordingOff         this server records nothing
+├── TooManyGuests        a consult has as many guests as it may
 ├── OfferRefused         the media side cannot accept an SDP offer
 ├── LinkInvalid          a link is unknown, replayed, too early or expired: all alike
 ├── NotSignedIn          a console has no valid session
@@ -119,6 +120,16 @@ class RecordingOff(ConsultError):
 
     def __init__(self) -> None:
         super().__init__("calls are not recorded here")
+
+
+class TooManyGuests(ConsultError):
+    """The consult has as many guests as it may: remove one first."""
+
+    code = "too_many_guests"
+
+    def __init__(self, consult_id: str, limit: int) -> None:
+        super().__init__(f"at most {limit} guests can be invited")
+        self.consult_id, self.limit = consult_id, limit
 
 
 class OfferRefused(ConsultError):

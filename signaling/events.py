@@ -7,12 +7,12 @@ Times are milliseconds of the caller's monotonic clock (``_ms``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
-from signaling.messages import EndCause, Mode, Party
+from signaling.messages import EndCause, GuestRole, Mode, Party
 
-By = Literal["patient", "physician", "server", "clinic"]
+By = Literal["patient", "physician", "guest", "server", "clinic"]
 TimerKind = Literal[
     "answer",
     "retry",
@@ -197,6 +197,58 @@ class RecordingStopped(Command):
     by: By
 
 
+# --- guests -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Invited(Command):
+    """The physician invites a guest. The link's hash and time are stored apart from the history."""
+
+    kind = "guest_invited"
+    by = "physician"
+    guest_id: str
+    role: GuestRole
+    name: str
+    link_hash: str = field(default="", repr=False)
+    expires_at: int = field(default=0, repr=False)
+
+
+@dataclass(frozen=True)
+class GuestRemoved(Command):
+    """The physician sends a guest out, or takes an invitation back."""
+
+    kind = "guest_removed"
+    by = "physician"
+    guest_id: str
+
+
+@dataclass(frozen=True)
+class GuestJoined(Command):
+    """The guest's page connects its media."""
+
+    kind = "guest_joined"
+    by = "guest"
+    guest_id: str
+
+
+@dataclass(frozen=True)
+class GuestOpened(Fact):
+    """The guest's link is used for the first time."""
+
+    kind = "guest_opened"
+    by = "guest"
+    guest_id: str
+
+
+@dataclass(frozen=True)
+class GuestLeft(Fact):
+    """The guest left the call, or their page is gone."""
+
+    kind = "guest_left"
+    by = "guest"
+    guest_id: str
+
+
 # --- facts --------------------------------------------------------------------------------------
 
 
@@ -319,13 +371,14 @@ class LongestCall(Fact):
 
 
 def details(event: Event) -> dict[str, Any]:
-    """The fields of an event, as JSON knows them."""
-    return {field.name: getattr(event, field.name) for field in fields(event)}  # type: ignore[arg-type]  # all events are dataclasses
+    """The fields of an event, as JSON knows them; without those that `repr` does not show."""
+    return {f.name: getattr(event, f.name) for f in fields(event) if f.repr}  # type: ignore[arg-type]  # all events are dataclasses
 
 
 EVENTS: tuple[type[Event], ...] = (
     Joined, Left, PatientOffered, ModeAnswered, HungUp, Rejoined, Taken, Held, Resumed,
-    ModeLowered, VideoProposed, PutBack, Finished, MediaStarted, MediaStopped, PatientGone,
+    ModeLowered, VideoProposed, PutBack, Finished, Invited, GuestRemoved, GuestJoined,
+    GuestOpened, GuestLeft, MediaStarted, MediaStopped, PatientGone,
     PatientBack, NodeRestarted, Expired, AnswerTimedOut, RetryDue, ConnectTimedOut,
     PhysicianFreed, ReopenTimedOut, HangUpTimedOut, WentOffline, Dropped, LongestCall,
     RecordingProposed, RecordingAnswered, RecordingStopped, RecordingFailed,
@@ -420,11 +473,18 @@ class StopRecording:
     """Nothing is recorded any more; without effect where nothing was."""
 
 
+@dataclass(frozen=True)
+class Dismiss:
+    """This guest's media is to be disconnected."""
+
+    guest_id: str
+
+
 Effect = (
     Engage | HoldMedia | ResumeMedia | SwitchMode | Disengage | Settle | Discard | Release
-    | AskReconnect | StartRecording | StopRecording
+    | AskReconnect | StartRecording | StopRecording | Dismiss
 )  # fmt: skip
 EFFECTS: tuple[type[Effect], ...] = (
     Engage, HoldMedia, ResumeMedia, SwitchMode, Disengage, Settle, Discard, Release, AskReconnect,
-    StartRecording, StopRecording,
+    StartRecording, StopRecording, Dismiss,
 )  # fmt: skip

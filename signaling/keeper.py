@@ -8,6 +8,8 @@ exactly once each; with the database away they are refused and nothing is change
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
@@ -37,8 +39,8 @@ from signaling.errors import (
     UnknownConsult,
 )
 from signaling.events import Effect, Event, Fact
-from signaling.messages import Party
 from signaling.model import due, may_offer, next_deadline_ms
+from signaling.ports import Offer
 from signaling.queue import may_see
 from signaling.rules import standing_effects
 from signaling.surroundings import Surroundings
@@ -46,11 +48,16 @@ from signaling.surroundings import Surroundings
 log = structlog.get_logger()
 
 MAX_ASKS = 64
-MAX_OFFERS = 16
+MAX_UNWRITTEN = 64
+INVITATION = "g."
+"""Guests' tokens begin so, patients' never do: by this the page knows which one it is."""
 STORAGE_TIMEOUT_S = 15
 OFFER_TIMEOUT_S = 10
 BACKOFF_MS = (100, 200, 500, 1_000, 2_000, 5_000)
 # here nobody is shown that the patient's page is gone before the queue calls them offline
+_OFFERS = (m.PatientOffer, m.PhysicianOffer, m.GuestOffer)
+# what their answers hold is not written down: media of this process, a guest's token
+_UNWRITTEN = (*_OFFERS, m.Invite)
 _ALONE: tuple[m.State, ...] = ("created", "waiting")
 
 
@@ -63,8 +70,7 @@ class Keeper:
         self._around = around
         self._facts: dict[Hashable, Fact] = {}
         self._asks: deque[Ask | Look] = deque()
-        # answers to offers are worth nothing once this process is gone: they are not stored
-        self._offers: dict[tuple[str, str], m.Answer] = {}
+        self._unwritten: dict[tuple[str, str], m.Answer] = {}
         self._wake = asyncio.Event()
         self._failures = 0
         self._gone_at_ms: int | None = None
@@ -257,6 +263,8 @@ class Keeper:
     def _admit(self, ask: Ask) -> None:
         """Whether this party may ask anything of this consult at all."""
         case, physician = self._here(), ask.physician
+        if ask.guest_id is not None and case.core.guest(ask.guest_id) is None:
+            raise NotYourConsult(self.consult_id)
         if physician is None:
             return
         if isinstance(ask.command, m.Take):
@@ -270,11 +278,18 @@ class Keeper:
 
     async def _do(self, ask: Ask) -> m.Answer:
         command, case = ask.command, self._here()
-        if isinstance(command, m.PatientOffer | m.PhysicianOffer):
+        if isinstance(command, _OFFERS):
             return await self._connect(ask, command)
         if isinstance(command, m.Record) and not self._around.calls.may_record:
             raise RecordingOff
         self._stop_recording_at_once(ask)
+        if isinstance(command, m.Invite):
+            return await self._invite(ask, command)
+        if isinstance(command, m.StopScreen):
+            self._around.calls.stop_screen(self.consult_id)
+            answer = accepted(ask)
+            await self._remember(ask, answer)
+            return answer
         if isinstance(command, m.Join):
             await self._check_join(command, case)
         if isinstance(command, m.Take):
@@ -304,26 +319,40 @@ class Keeper:
         ):
             raise PriceChanged(self.consult_id)
 
-    async def _connect(self, ask: Ask, command: m.PatientOffer | m.PhysicianOffer) -> m.Answer:
+    async def _invite(self, ask: Ask, command: m.Invite) -> m.Answer:
+        """The one moment at which a guest's token is known here."""
+        around = self._around
+        token = INVITATION + secrets.token_urlsafe(32)
+        guest_id = f"guest-{secrets.token_hex(8)}"
+        link_hash = hashlib.sha256(token.encode()).hexdigest()
+        expires_at = around.clock.at_ms() + around.timers.invitation_ms
+        await self._move(
+            ev.Invited(guest_id, command.role, command.name, link_hash, expires_at), None
+        )
+        answer = accepted(ask, guest_id=guest_id, token=token)
+        await self._remember(ask, answer)
+        return answer
+
+    async def _connect(self, ask: Ask, command: Offer) -> m.Answer:
         """Media answers first; the transition it causes is stored before the page is told."""
         core = self._here().core
-        party: Party = "physician" if ask.physician else "patient"
-        if not may_offer(core, party):
-            if core.freed and party == "patient":
+        who = ask.guest_id or ("physician" if ask.physician else "patient")
+        if not may_offer(core, who):
+            if core.freed and who == "patient":
                 await self._move(ev.PatientOffered(), None)
             raise InvalidTransition(core.id, core.state, "offer")
         try:
             async with asyncio.timeout(OFFER_TIMEOUT_S):
-                sdp = await self._around.calls.offer(
-                    core, party, command.connection_id, command.sdp
-                )
+                sdp = await self._around.calls.offer(core, who, command)
         except TimeoutError as error:
             raise OfferRefused("media_timeout", "the connection could not be set up") from error
         except (SQLAlchemyError, OSError) as error:  # the call's meter could not be read
             raise StorageTrouble from error
         answer = accepted(ask, sdp=sdp)
-        if party == "patient":
+        if who == "patient":
             await self._move(ev.PatientOffered(), None)
+        elif who != "physician":
+            await self._move(ev.GuestJoined(who), None)
         await self._remember(ask, answer)
         return answer
 
@@ -392,16 +421,16 @@ class Keeper:
             self._failures = 0
 
     async def _first_answer(self, ask: Ask) -> m.Answer | None:
-        if isinstance(ask.command, m.PatientOffer | m.PhysicianOffer):
-            return self._offers.get((scope(ask, self.consult_id), ask.command.id))
+        if isinstance(ask.command, _UNWRITTEN):
+            return self._unwritten.get((scope(ask, self.consult_id), ask.command.id))
         async with self._storage(), self._around.database.read() as conn:
             return await store.answer(conn, scope(ask, self.consult_id), ask.command.id)
 
     async def _remember(self, ask: Ask, answer: m.Answer) -> None:
-        if isinstance(ask.command, m.PatientOffer | m.PhysicianOffer):
-            self._offers[scope(ask, self.consult_id), ask.command.id] = answer
-            if len(self._offers) > MAX_OFFERS:
-                del self._offers[next(iter(self._offers))]
+        if isinstance(ask.command, _UNWRITTEN):
+            self._unwritten[scope(ask, self.consult_id), ask.command.id] = answer
+            if len(self._unwritten) > MAX_UNWRITTEN:
+                del self._unwritten[next(iter(self._unwritten))]
             return
         try:
             async with self._storage(), self._around.database.write() as conn:
@@ -488,5 +517,7 @@ def _about(fact: Fact) -> Hashable:
             return "media", side
         case ev.PatientGone() | ev.PatientBack():
             return "page"
+        case ev.GuestOpened(guest_id=guest_id) | ev.GuestLeft(guest_id=guest_id):
+            return fact.kind, guest_id
         case _:
             return fact.kind

@@ -47,6 +47,24 @@ from signaling.consent import (
     Record,
     Recording,
 )
+from signaling.guest_messages import (
+    GUEST_COMMAND,
+    Elapsed,
+    GuestAuth,
+    GuestCard,
+    GuestCommand,
+    GuestHello,
+    GuestLeave,
+    GuestOffer,
+    GuestUpdate,
+    GuestView,
+    Invite,
+    RemoveGuest,
+    RoomRole,
+    Roster,
+    Seated,
+    StopScreen,
+)
 from signaling.paths import IceServer, IceServers, Probe
 from signaling.quality import Line, LineReading, LineReason, Quality
 from signaling.wire import (
@@ -56,7 +74,10 @@ from signaling.wire import (
     ConsultId,
     Digest,
     EndCause,
+    GuestId,
+    GuestRole,
     Incoming,
+    Mid,
     Mode,
     Outgoing,
     Party,
@@ -66,6 +87,7 @@ from signaling.wire import (
 
 __all__ = [
     "CONSOLE_COMMAND",
+    "GUEST_COMMAND",
     "MAX_MESSAGE_BYTES",
     "MAX_SDP_CHARS",
     "PATIENT_COMMAND",
@@ -81,21 +103,35 @@ __all__ = [
     "ConsultId",
     "ConsultView",
     "Digest",
+    "Elapsed",
     "EndCause",
     "Event",
     "Finish",
     "Goodbye",
+    "GuestAuth",
+    "GuestCard",
+    "GuestCommand",
+    "GuestHello",
+    "GuestId",
+    "GuestLeave",
+    "GuestMessage",
+    "GuestOffer",
+    "GuestRole",
+    "GuestUpdate",
+    "GuestView",
     "HangUp",
     "Hold",
     "IceServer",
     "IceServers",
     "Incoming",
+    "Invite",
     "Join",
     "Leave",
     "Line",
     "LineReading",
     "LineReason",
     "MeterTick",
+    "Mid",
     "Mode",
     "Outgoing",
     "Party",
@@ -128,9 +164,14 @@ __all__ = [
     "Recording",
     "Rejoin",
     "Released",
+    "RemoveGuest",
     "Resume",
+    "RoomRole",
+    "Roster",
+    "Seated",
     "Service",
     "State",
+    "StopScreen",
     "Summary",
     "Take",
 ]
@@ -226,6 +267,8 @@ class ConsultView(Outgoing):
     answer_by_ms: int | None
     """Milliseconds left to answer while ``offered``, as of the sending of this view."""
     summary: Summary | None
+    guests: tuple[GuestCard, ...]
+    """A patient's page is told of those who are in the call, a physician's of all invited."""
 
 
 class PatientView(ConsultView):
@@ -255,7 +298,7 @@ class Event(Outgoing):
     n: int
     kind: str
     at: str
-    by: Literal["patient", "physician", "server", "clinic"]
+    by: Literal["patient", "physician", "guest", "server", "clinic"]
 
 
 class QueueItem(Outgoing):
@@ -374,7 +417,7 @@ class Goodbye(Outgoing):
     """
 
     kind: Literal["goodbye"] = "goodbye"
-    code: Literal["moved", "signed_out", "flooding", "malformed", "server_stopping"]
+    code: Literal["moved", "signed_out", "removed", "flooding", "malformed", "server_stopping"]
 
 
 PatientMessage = Annotated[
@@ -384,6 +427,7 @@ PatientMessage = Annotated[
     | MeterTick
     | Quality
     | IceServers
+    | Roster
     | Answer
     | ReconnectMedia
     | Goodbye,
@@ -395,10 +439,15 @@ ConsoleMessage = Annotated[
     | QueueChange
     | MeterTick
     | Quality
+    | Roster
     | Released
     | IceServers
     | Answer
     | ReconnectMedia
     | Goodbye,
+    Field(discriminator="kind"),
+]
+GuestMessage = Annotated[
+    GuestHello | GuestUpdate | Elapsed | Roster | IceServers | Answer | ReconnectMedia | Goodbye,
     Field(discriminator="kind"),
 ]

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from signaling import events as ev
 from signaling.events import Outcome, TimerKind
-from signaling.messages import EndCause, Mode, Party, Pause, State
+from signaling.messages import EndCause, GuestRole, Mode, Party, Pause, State
 
 TERMINAL: Final[frozenset[State]] = frozenset(
     {
@@ -40,6 +40,8 @@ class Timers:
     offline_ms: int = 30_000
     dropped_ms: int = 10 * 60_000
     longest_call_ms: int = 60 * 60_000
+    invitation_ms: int = 15 * 60_000
+    """Until a guest's link is used first."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,17 @@ class OpenRecording:
     terms_version: str
     proposed_n: int
     agreed_n: int = 0
+
+
+@dataclass(frozen=True)
+class Guest:
+    """Whom the physician invited. ``opened``: the link was used; ``here``: in the call now."""
+
+    id: str
+    role: GuestRole
+    name: str
+    opened: bool = False
+    here: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,11 @@ class Consult:
     end_cause: EndCause | None = None
     end_party: Party | None = None
     outcome: Outcome | None = None
+    guests: tuple[Guest, ...] = ()
+
+    def guest(self, guest_id: str) -> Guest | None:
+        """The guest of this id, None for one who is not invited or not any more."""
+        return next((guest for guest in self.guests if guest.id == guest_id), None)
 
     @property
     def live(self) -> bool:
@@ -183,8 +201,15 @@ def pause(consult: Consult) -> Pause | None:
             return None
 
 
-def may_offer(consult: Consult, party: Party) -> bool:
-    """Whether this side may connect media now."""
+def may_offer(consult: Consult, party: Party | str) -> bool:
+    """Whether this side, or the guest of this id, may connect media now."""
+    if party not in ("patient", "physician"):
+        return guest_may_join(consult) and consult.guest(party) is not None
     if consult.freed or (party == "patient" and consult.hung_up):
         return False
     return consult.state in WITH_PHYSICIAN
+
+
+def guest_may_join(consult: Consult) -> bool:
+    """Whether there is a call that guests can be in."""
+    return consult.state in IN_CALL and not consult.freed

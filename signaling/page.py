@@ -16,7 +16,7 @@ log = structlog.get_logger()
 MAX_WAITING = 256
 MAX_BACKLOG = 512
 CONNECT_TIMEOUT_S = 5
-Farewell = Literal["moved", "signed_out", "flooding", "malformed", "server_stopping"]
+Farewell = Literal["moved", "signed_out", "removed", "flooding", "malformed", "server_stopping"]
 
 
 class Page:
@@ -41,7 +41,7 @@ class Page:
         """Whether the hello is on its way or there."""
         return self._greeted
 
-    def greet(self, hello: m.PatientHello | m.ConsoleHello) -> None:
+    def greet(self, hello: m.PatientHello | m.ConsoleHello | m.GuestHello) -> None:
         """Send the hello, then the answers that waited for it."""
         self._greeted = True
         self.send(hello)

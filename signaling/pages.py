@@ -14,16 +14,20 @@ from signaling.desk import Desk
 from signaling.errors import ConsultError, Overloaded
 from signaling.messages import Party
 from signaling.page import Page
-from signaling.ports import CallControl, Clock, Relays
+from signaling.ports import CallControl, Clock, Invited, Relays
 from signaling.queue import Standing, may_see, standings, visible
+from signaling.rosters import Rosters
 from signaling.socket import Fault, SocketServer
 from signaling.tasks import Tasks
-from signaling.views import Moment, patient_view, physician_view, queue_item
+from signaling.views import Moment, guest_view, patient_view, physician_view, queue_item
 
 PLACES_DELAY_S = 0.05
 PLACE_S = 0.001
 """More delay for each who waits: else a rush into a long queue is spent on telling places."""
 GOODBYE_S = 5
+NO_HISTORY = 1 << 62
+GUEST_AWAY_S = 4
+"""A guest whose page is gone for so long has left; a reload takes less."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,27 @@ class ConsoleSeat:
         return f"physician:{self.physician.id}"
 
 
+@dataclass(frozen=True)
+class GuestSeat:
+    """A guest's page."""
+
+    page: Page
+    consult_id: str
+    guest_id: str
+
+    @property
+    def subject(self) -> str:
+        """Whose page it is, for the relays."""
+        return f"guest:{self.guest_id}"
+
+
+Seat = PatientSeat | ConsoleSeat | GuestSeat
+
+
 class Pages:
     """The pages of this process; implements :class:`signaling.surroundings.Watcher`.
 
-    One page for each consult's patient and one for each physician: the newest wins. All methods
+    One page for each consult's patient, guest and each physician: the newest wins. All methods
     but :meth:`stop` return at once and send later, in order.
     """
 
@@ -67,7 +88,10 @@ class Pages:
         self._tasks = Tasks()
         self._patients: dict[str, PatientSeat] = {}
         self._consoles: dict[str, ConsoleSeat] = {}
-        self._by_sid: dict[str, PatientSeat | ConsoleSeat] = {}
+        self._guests: dict[str, GuestSeat] = {}
+        self._guests_away: dict[str, asyncio.TimerHandle] = {}
+        self._by_sid: dict[str, Seat] = {}
+        self._rosters = Rosters(calls, desk.case, self._viewers)
         self._told: dict[str, Standing] = {}
         self._places_due: asyncio.TimerHandle | None = None
         self.stopping = False
@@ -77,19 +101,34 @@ class Pages:
     # --- what calls send -----------------------------------------------------------------------
 
     def push_meter(self, consult_id: str, tick: m.MeterTick) -> None:
-        """To both pages of a call."""
+        """To all pages of a call; guests are not told what it costs."""
         for page in self._of_call(consult_id):
             page.send(tick)
+        guests = self._guests_of(consult_id)
+        if guests:
+            elapsed = m.Elapsed(
+                consult_id=consult_id,
+                elapsed_ms=tick.voice_ms + tick.video_ms,
+                running=tick.running,
+                pause=tick.pause,
+            )
+            for seat in guests:
+                seat.page.send(elapsed)
 
     def push_quality(self, consult_id: str, quality: m.Quality) -> None:
         """To both pages of a call."""
         for page in self._of_call(consult_id):
             page.send(quality)
 
-    def reconnect_media(self, consult_id: str, party: Party | None = None) -> None:
-        """Ask one side's page, or both, for an offer with a new connection."""
-        for page in self._of_call(consult_id, party):
-            page.send(m.ReconnectMedia(consult_id=consult_id))
+    def seating_changed(self, consult_id: str) -> None:
+        """Tell every page of a call who is in the room, and where."""
+        self._rosters.changed(consult_id)
+
+    def reconnect_media(self, consult_id: str, who: str | None = None) -> None:
+        """Ask one side's page, a guest's, or all, for an offer with a new connection."""
+        for viewer, page in self._viewers(consult_id):
+            if who in (None, viewer):
+                page.send(m.ReconnectMedia(consult_id=consult_id))
 
     def signed_out(self, physician_id: str) -> None:
         """Close the console of a physician whose session is over; it may do nothing from now on."""
@@ -108,6 +147,8 @@ class Pages:
             seat.page.close("server_stopping")
         if self._places_due is not None:
             self._places_due.cancel()
+        for timer in self._guests_away.values():
+            timer.cancel()
         await self._tasks.ended(GOODBYE_S)
         await self._tasks.close()
 
@@ -132,6 +173,7 @@ class Pages:
                 page.greet(m.PatientHello(events=events, view=view))
                 self._name_relays(seat)
                 self._places_later()
+                self._rosters.changed(consult_id)
                 self._calls.arrived(case.core, "patient", auth.after > 0)
 
         self._look(page, consult_id, Look(auth.after, seen))
@@ -156,9 +198,38 @@ class Pages:
                 self._greet_console(seat, None, ())
                 return
             self._greet_console(seat, case, events)
+            self._rosters.changed(case.core.id)
             self._calls.arrived(case.core, "physician", after > 0)
 
         self._look(page, shown, Look(after, seen))
+
+    def guest_came(self, sid: str, invited: Invited, auth: m.GuestAuth) -> None:
+        """A guest's page is being connected."""
+        consult_id, guest_id = invited.consult_id, invited.guest_id
+        page = Page(self._socket, "/guest", sid, auth.page)
+        former = self._guests.get(guest_id)
+        seat = self._guests[guest_id] = self._by_sid[sid] = GuestSeat(page, consult_id, guest_id)
+        self._replace(former, page)
+        self._start(page)
+        timer = self._guests_away.pop(guest_id, None)
+        if timer is not None:
+            timer.cancel()
+        self._desk.submit(consult_id, ev.GuestOpened(guest_id))
+
+        def seen(case: Case | None, _events: tuple[m.Event, ...]) -> None:
+            if case is None:
+                page.close("server_stopping")  # not now: the page tries again
+                return
+            guest = case.core.guest(guest_id)
+            if guest is None:
+                page.close("removed")
+            elif not page.closed:
+                page.greet(m.GuestHello(view=guest_view(case, guest)))
+                self._name_relays(seat)
+                self._rosters.changed(consult_id)
+                self._calls.arrived(case.core, guest_id, auth.after > 0)
+
+        self._look(page, consult_id, Look(NO_HISTORY, seen))
 
     def gone(self, sid: str) -> None:
         """A page's connection is over."""
@@ -166,7 +237,10 @@ class Pages:
         if seat is None:
             return
         seat.page.close(None)
-        if isinstance(seat, PatientSeat):
+        self._rosters.forget(sid)
+        if isinstance(seat, GuestSeat):
+            self._guest_gone(seat)
+        elif isinstance(seat, PatientSeat):
             if self._patients.get(seat.consult_id) is seat:
                 del self._patients[seat.consult_id]
                 if not self._desk.stopping:  # they come back to the next process
@@ -174,10 +248,23 @@ class Pages:
         elif self._consoles.get(seat.physician.id) is seat:
             del self._consoles[seat.physician.id]
 
+    def _guest_gone(self, seat: GuestSeat) -> None:
+        if self._guests.get(seat.guest_id) is not seat:
+            return
+        del self._guests[seat.guest_id]
+        if not self._desk.stopping:
+            self._guests_away[seat.guest_id] = asyncio.get_running_loop().call_later(
+                GUEST_AWAY_S, self._guest_left, seat.consult_id, seat.guest_id
+            )
+
+    def _guest_left(self, consult_id: str, guest_id: str) -> None:
+        del self._guests_away[guest_id]
+        self._desk.submit(consult_id, ev.GuestLeft(guest_id))
+
     def _start(self, page: Page) -> None:
         self._tasks.start(f"page {page.sid}", page.run(lambda: self.gone(page.sid)))
 
-    def _replace(self, former: PatientSeat | ConsoleSeat | None, page: Page) -> None:
+    def _replace(self, former: Seat | None, page: Page) -> None:
         """The newest page wins; the same page reconnecting is no other page."""
         if former is not None:
             former.page.close("moved" if former.page.name != page.name else None)
@@ -211,7 +298,7 @@ class Pages:
             for seat in list(self._by_sid.values()):
                 self._name_relays(seat)
 
-    def _name_relays(self, seat: PatientSeat | ConsoleSeat) -> None:
+    def _name_relays(self, seat: Seat) -> None:
         servers = self._relays.of(seat.subject)
         if servers is not None:
             seat.page.send(servers)
@@ -234,6 +321,13 @@ class Pages:
             return accepted(ask, sdp=self._calls.probe(consult_id, sdp))
         except ConsultError as error:
             return refusal(ask, error)
+
+    def guest_says(self, sid: str, command: m.GuestCommand) -> None:
+        """A command of a guest's page; a closed page is not heard any more."""
+        seat = self._by_sid.get(sid)
+        if isinstance(seat, GuestSeat) and not seat.page.closed:
+            ask = Ask(command, None, seat.page.send, guest_id=seat.guest_id)
+            self._desk.ask(seat.consult_id, ask)
 
     def console_says(self, sid: str, command: m.ConsoleCommand) -> None:
         """A command of a console; a closed page is not heard any more."""
@@ -272,6 +366,14 @@ class Pages:
             console_view = physician_view(after, moment)
             update = m.PhysicianUpdate(event=entry, view=console_view)
             self._consoles[physician_id].page.send(update)
+        for seat in self._guests_of(after.core.id):
+            guest = after.core.guest(seat.guest_id)
+            if guest is None:
+                seat.page.close("removed")
+            else:
+                seat.page.send(m.GuestUpdate(view=guest_view(after, guest)))
+        if before.core.guests != after.core.guests:
+            self._rosters.changed(after.core.id)
         if "waiting" in (before.core.state, after.core.state):
             self._queue_changed(after)
             self._places_later()
@@ -325,11 +427,23 @@ class Pages:
             may_record=self._calls.may_record,
         )
 
-    def _of_call(self, consult_id: str, party: Party | None = None) -> Iterator[Page]:
+    def _guests_of(self, consult_id: str) -> list[GuestSeat]:
+        return [seat for seat in self._guests.values() if seat.consult_id == consult_id]
+
+    def _viewers(self, consult_id: str) -> Iterator[tuple[str, Page]]:
+        """The pages of a call, each with the participant whose page it is."""
         patient = self._patients.get(consult_id)
-        if patient is not None and party in (None, "patient"):
-            yield patient.page
+        if patient is not None:
+            yield "patient", patient.page
         case = self._desk.case(consult_id)
         physician_id = case.core.busy_physician_id if case else None
-        if physician_id in self._consoles and party in (None, "physician"):
-            yield self._consoles[physician_id].page
+        if physician_id in self._consoles:
+            yield "physician", self._consoles[physician_id].page
+        for seat in self._guests_of(consult_id):
+            yield seat.guest_id, seat.page
+
+    def _of_call(self, consult_id: str) -> Iterator[Page]:
+        """The pages of both parties."""
+        for viewer, page in self._viewers(consult_id):
+            if viewer in ("patient", "physician"):
+                yield page

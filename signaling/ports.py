@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -14,10 +15,45 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from signaling.case import Physician
 from signaling.events import Effect, Event
-from signaling.messages import IceServers, Party, Summary
+from signaling.messages import IceServers, Summary
 from signaling.model import Consult
+from signaling.seats import Seats
 
-__all__ = ["Audit", "CallControl", "Clock", "Database", "Identities", "Physician", "Relays"]
+__all__ = [
+    "Audit",
+    "CallControl",
+    "Clock",
+    "Database",
+    "Identities",
+    "Invited",
+    "Physician",
+    "Relays",
+    "Seats",
+]
+
+
+@dataclass(frozen=True)
+class Invited:
+    """Whom a guest's link stands for."""
+
+    consult_id: str
+    guest_id: str
+
+
+class Offer(Protocol):
+    """What pages say of their connection (:class:`signaling.messages.PatientOffer`)."""
+
+    @property
+    def connection_id(self) -> str:
+        """Which of the page's connections it is."""
+
+    @property
+    def sdp(self) -> str:
+        """The offer itself."""
+
+    @property
+    def screen_mid(self) -> str | None:
+        """The m-line that carries a shared screen."""
 
 
 class Database(Protocol):
@@ -37,8 +73,8 @@ class CallControl(Protocol):
     def may_record(self) -> bool:
         """Whether calls may be recorded here, once both sides agree."""
 
-    async def offer(self, consult: Consult, party: Party, connection_id: str, sdp: str) -> str:
-        """Connect this side's media; returns the answer's SDP.
+    async def offer(self, consult: Consult, who: str, offer: Offer) -> str:
+        """Connect the media of a side, or of the guest of this id; returns the answer's SDP.
 
         Called while ``offered`` (both sides) and in the call, before the transition it causes.
         A known ``connection_id`` is renegotiated, a new one replaces the side's connection.
@@ -79,11 +115,17 @@ class CallControl(Protocol):
         transition when a commit failed; leaves no trace outside ``conn``.
         """
 
+    def seats(self, consult_id: str, who: str) -> Seats:
+        """Whom a side, or a guest, gets where; nobody when there is no such call."""
+
+    def stop_screen(self, consult_id: str) -> None:
+        """Take the shared screen away from everybody. Never raises."""
+
     def summary(self, consult_id: str) -> Summary | None:
         """What the consult came to so far; None when there is no such call."""
 
-    def arrived(self, consult: Consult, party: Party, resumed: bool) -> None:
-        """A page of this side connected and has received its hello.
+    def arrived(self, consult: Consult, who: str, resumed: bool) -> None:
+        """A page of this side, or guest, connected and has received its hello.
 
         ``resumed``: the same page load was connected before, so its media connection may be
         from before a restart: when there is none here any more, ask it to reconnect.
@@ -106,6 +148,9 @@ class Identities(Protocol):
 
     async def patient(self, token: str) -> str | None:
         """The consult a link's token opens now, None for any token that opens none."""
+
+    async def guest(self, token: str) -> Invited | None:
+        """Whom an invitation's token lets in now, None for any token that lets in nobody."""
 
     async def physician(self, environ: Mapping[str, Any]) -> Physician | None:
         """Who the request's session cookie stands for; ``environ`` is WSGI-like, with the

@@ -10,7 +10,7 @@ from typing import get_args
 
 from pydantic import BaseModel
 
-from signaling import errors, wire
+from signaling import errors, guest_messages, wire
 from signaling import messages as m
 
 _HEAD = """# The protocol between pages and server
@@ -19,10 +19,10 @@ Generated from `signaling/messages.py` and `signaling/errors.py` by
 `python -m signaling.protocol > docs/protocol.md`; a test compares them.
 
 Pages speak socket.io (protocol 5) over WebSocket only, at `/socket.io/`: patients in the namespace
-`/patient`, physicians in `/console`. A page sends one kind of event, `command`, and receives one,
-`message`; each has one JSON object as its payload. There are no acknowledgements and no binary
-packets. A frame that is no message of this document closes its page with a goodbye (`malformed`);
-so do more than 20 frames a second beyond a burst of 60 (`flooding`).
+`/patient`, physicians in `/console`, guests in `/guest`. A page sends one kind of event, `command`,
+and receives one, `message`; each has one JSON object as its payload. There are no acknowledgements
+and no binary packets. A frame that is no message of this document closes its page with a goodbye
+(`malformed`); so do more than 20 frames a second beyond a burst of 60 (`flooding`).
 
 - The first message on a connection is the `hello`: the events after the number that the page named
   in its `auth`, and how things stand now. After it come all changes, in order.
@@ -31,8 +31,8 @@ so do more than 20 frames a second beyond a burst of 60 (`flooding`).
   whatever happened since. `storage_unavailable`, `overloaded`, `server_stopping`,
   `not_your_consult` and `unknown_consult` are not kept: nothing was done, and the same command may
   succeed later.
-- The newest page wins: another page (by its `page` name) for the same consult or physician gets
-  the goodbye `moved`.
+- The newest page wins: another page (by its `page` name) for the same patient, guest or
+  physician gets the goodbye `moved`.
 - A refused connection has the code as `message`, and as `code` in its `data`. After three
   refusals the WebSocket is closed.
 
@@ -41,9 +41,10 @@ RFC 3339 UTC. docs/lifecycle.md says what the commands do.
 """
 
 _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
-    ("Connecting", (m.PatientAuth, m.ConsoleAuth)),
+    ("Connecting", (m.PatientAuth, m.ConsoleAuth, m.GuestAuth)),
     ("Commands of the patient", get_args(get_args(m.PatientCommand)[0])),
     ("Commands of the physician", get_args(get_args(m.ConsoleCommand)[0])),
+    ("Commands of a guest", get_args(get_args(m.GuestCommand)[0])),
     ("Messages to the patient", get_args(get_args(m.PatientMessage)[0])),
     (
         "More messages to the physician",
@@ -54,8 +55,19 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         ),
     ),
     (
+        "Messages to a guest",
+        tuple(
+            model
+            for model in get_args(get_args(m.GuestMessage)[0])
+            if model not in get_args(get_args(m.PatientMessage)[0])
+        ),
+    ),
+    (
         "What they contain",
         (
+            m.GuestView,
+            m.GuestCard,
+            m.Seated,
             m.PatientView,
             m.PhysicianView,
             m.Event,
@@ -120,12 +132,13 @@ def _type(annotation: str) -> str:
 def _words() -> Iterator[str]:
     """The names that the tables above use for types."""
     yield from ("## Types", "", "| name | values |", "|---|---|")
-    for name in ("Mode", "Party", "State", "EndCause", "Pause"):
+    for name in ("Mode", "Party", "State", "EndCause", "Pause", "GuestRole", "RoomRole"):
         values = ", ".join(f"`{value}`" for value in get_args(getattr(m, name)))
         yield f"| `{name}` | {values} |"
-    for name in ("CommandId", "ConsultId", "ConnectionId", "Digest"):
+    for name in ("CommandId", "ConsultId", "ConnectionId", "Digest", "GuestId", "Mid"):
         pattern = get_args(getattr(wire, name))[1].metadata[0].pattern
         yield f"| `{name}` | text, `{pattern}` |"
+    yield f"| `GuestName` | text, 1 to {guest_messages.MAX_GUEST_NAME_CHARS} characters |"
     yield f"| `Sdp` | text, 1 to {m.MAX_SDP_CHARS} characters |"
     yield ""
 

@@ -409,7 +409,10 @@ def restart(c: Consult, _e: Event, now_ms: int, t: Timers) -> Moved | None:
 
     A hold stays a hold: nobody may be heard because a server was restarted.
     """
-    c = replace(c, patient_here=False, patient_media=False, physician_media=False, lost=None)
+    guests = tuple(replace(guest, here=False) for guest in c.guests)
+    c = replace(
+        c, patient_here=False, patient_media=False, physician_media=False, lost=None, guests=guests
+    )
     if c.freed:
         return None
     if c.state == "waiting":

@@ -10,6 +10,7 @@ from aiohttp import web
 from signaling.console import CHECK_SESSIONS_S, ConsoleNamespace
 from signaling.consult import DEFAULT_TIMERS
 from signaling.desk import Desk, DeskSetup
+from signaling.guest import GuestNamespace
 from signaling.model import Timers
 from signaling.pages import Pages
 from signaling.patient import PatientNamespace
@@ -56,7 +57,8 @@ class Site:
         self._check_sessions_s = setup.check_sessions_s
         self._tasks = Tasks()
         patients = PatientNamespace(self.pages, setup.identities, setup.audit)
-        for namespace in (patients, self._consoles):
+        guests = GuestNamespace(self.pages, setup.identities, setup.audit)
+        for namespace in (patients, guests, self._consoles):
             self.socket.sio.register_namespace(namespace)
 
     def attach(self, app: web.Application) -> None:

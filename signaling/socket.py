@@ -172,7 +172,11 @@ class SocketServer:
             async_mode="aiohttp",
             async_handlers=False,
             always_connect=False,
-            namespaces=["/patient", "/console"],  # and not "/", which is served by default
+            namespaces=[
+                "/patient",
+                "/console",
+                "/guest",
+            ],  # and not "/", which is served by default
             serializer=StrictPacket,
             json=StrictJson,
             transports=["websocket"],

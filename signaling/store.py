@@ -13,12 +13,13 @@ from dataclasses import asdict
 from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from signaling import events as ev
 from signaling import messages as m
 from signaling.case import Case, Marks, NewConsult, from_row, rfc3339, to_row
 from signaling.events import Event, details
 from signaling.model import TERMINAL, Consult
-from signaling.ports import Clock
-from signaling.tables import command_answers, consult_events, consults
+from signaling.ports import Clock, Invited
+from signaling.tables import command_answers, consult_events, consults, invitations
 
 ANSWERS_KEPT_MS = 24 * 3600 * 1000
 
@@ -73,6 +74,24 @@ async def by_link_hash(conn: AsyncConnection, link_hash: str, clock: Clock) -> C
     return from_row(dict(row), clock.now_ms(), clock.at_ms()) if row else None
 
 
+async def by_invitation(
+    conn: AsyncConnection, link_hash: str, clock: Clock
+) -> tuple[Case, Invited] | None:
+    """Whom the guest's link with this hash lets in now, and where.
+
+    None: there is no such link, it was not used in time, or the guest was removed.
+    """
+    query = select(invitations).where(invitations.c.link_hash == link_hash)
+    row = (await conn.execute(query)).mappings().first()
+    case = await load(conn, row["consult_id"], clock) if row is not None else None
+    guest = case.core.guest(row["guest_id"]) if row is not None and case is not None else None
+    if row is None or case is None or guest is None:
+        return None
+    if not guest.opened and row["expires_at"] < clock.at_ms():
+        return None
+    return case, Invited(case.core.id, guest.id)
+
+
 async def live(conn: AsyncConnection, clock: Clock) -> list[Case]:
     """All consults that are under way, oldest first: what a restarted process takes up."""
     over = (*TERMINAL, "created")
@@ -125,6 +144,10 @@ async def save(
             "data": json.dumps(details(event), ensure_ascii=False),
         },
     )
+    if isinstance(event, ev.Invited):
+        link = {"link_hash": event.link_hash, "expires_at": event.expires_at}
+        row = {"consult_id": core.id, "guest_id": event.guest_id, **link}
+        await conn.execute(insert(invitations).values(row))
     return entry
 
 

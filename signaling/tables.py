@@ -81,6 +81,15 @@ consult_events = Table(
     Column("data", Text, nullable=False),  # JSON
 )
 
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("link_hash", String(64), primary_key=True),  # SHA-256 of a guest's token
+    Column("consult_id", ForeignKey("consults.id"), nullable=False),
+    Column("guest_id", String(48), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),  # when it was not used until then
+)
+
 command_answers = Table(
     "command_answers",
     metadata,

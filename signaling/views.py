@@ -8,8 +8,9 @@ from typing import Any
 
 from signaling import messages as m
 from signaling.case import Case, Physician, rfc3339
-from signaling.model import TERMINAL, deadline_ms, pause
+from signaling.model import TERMINAL, Guest, deadline_ms, guest_may_join, pause
 from signaling.recording import recording_view
+from signaling.seats import Seats, Sitting
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def patient_view(case: Case, moment: Moment) -> m.PatientView:
     """The consult as its patient sees it."""
     return m.PatientView(
         **_common(case, moment),
+        guests=tuple(_card(guest) for guest in case.core.guests if guest.here),
         patient_name=case.order.patient_name,
         terms_version=case.order.terms_version,
         may_rejoin=case.core.state == "interrupted" and (case.core.hung_up or case.core.freed),
@@ -55,12 +57,65 @@ def physician_view(case: Case, moment: Moment) -> m.PhysicianView:
     until = case.marks.offered_at or moment.at_ms
     return m.PhysicianView(
         **_common(case, moment),
+        guests=tuple(_card(guest) for guest in case.core.guests),
         patient_name=case.order.patient_name,
         complaint=case.order.complaint,
         returning=case.order.returning,
         waited_ms=max(0, until - since),
         outcome=case.core.outcome,
         may_record=moment.may_record,
+    )
+
+
+def guest_view(case: Case, guest: Guest) -> m.GuestView:
+    """The consult as one of its guests sees it."""
+    core, order = case.core, case.order
+    return m.GuestView(
+        consult_id=core.id,
+        n=core.version,
+        state=core.state,
+        mode=core.mode,
+        pause=pause(core),
+        open=guest_may_join(core),
+        recorded=core.recording is not None and core.recording.state == "on",
+        me=_card(guest),
+        patient_name=order.patient_name,
+        physician_name=core.physician_name,
+        physician_title=core.physician_title,
+        organization=order.organization,
+    )
+
+
+def _card(guest: Guest) -> m.GuestCard:
+    return m.GuestCard(id=guest.id, role=guest.role, name=guest.name, here=guest.here)
+
+
+def roster(case: Case, seats: Seats) -> m.Roster:
+    """Whom a page gets where, with their names; who is not known by name is left out."""
+    seated = (_seated(case, sitting) for sitting in seats.participants)
+    return m.Roster(
+        consult_id=case.core.id,
+        participants=tuple(entry for entry in seated if entry is not None),
+        seats=seats.needed,
+        screen_by=seats.screen_by,
+        screen_mid=seats.screen.video_mid if seats.screen else None,
+    )
+
+
+def _seated(case: Case, sitting: Sitting) -> m.Seated | None:
+    who, core = sitting.participant_id, case.core
+    guest = core.guest(who)
+    known: tuple[m.RoomRole, str] | None = (guest.role, guest.name) if guest else None
+    if who == "patient":
+        known = "patient", case.order.patient_name
+    elif who == "physician":
+        known = "physician", core.physician_name
+    return known and m.Seated(
+        id=who,
+        role=known[0],
+        name=known[1],
+        audio_mid=sitting.audio_mid,
+        video_mid=sitting.video_mid,
     )
 
 

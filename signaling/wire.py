@@ -11,6 +11,7 @@ MAX_MESSAGE_BYTES = 128 * 1024
 
 Mode = Literal["voice", "video"]
 Party = Literal["patient", "physician"]
+GuestRole = Literal["specialist", "family", "interpreter", "nurse"]
 State = Literal[
     "created",
     "waiting",
@@ -47,6 +48,8 @@ CommandId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 ConsultId = Annotated[str, Field(pattern=r"^c_[0-9a-z]{8,40}$")]
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Mid = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,16}$")]
+GuestId = Annotated[str, Field(pattern=r"^guest-[0-9a-z]{8,40}$")]
 Sdp = Annotated[str, Field(min_length=1, max_length=MAX_SDP_CHARS)]
 
 

@@ -6,14 +6,25 @@ import { announce, ref, setPressed, setText, show } from "./dom.js";
 import { minutesSeconds } from "./i18n.js";
 import { receiverLevel } from "./level.js";
 import { renderQuality } from "./quality-view.js";
+import { Tiles } from "./tiles.js";
 
 /** @typedef {import("./media.js").CallMedia} CallMedia */
 /** @typedef {import("./i18n.js").Words} Words */
-/** @typedef {import("./protocol").Party} Party */
+/** @typedef {import("./protocol").Party | "guest"} Party  whose page it is */
+
+/**
+ * What the screen shows of a call; a guest's has no price.
+ * @typedef {object} Call
+ * @property {{mode: import("./protocol").Mode, state: import("./protocol").State, price?: import("./protocol").Price} | null} view
+ * @property {import("./consult.js").Meter | null} meter
+ * @property {import("./protocol").Pause | null} pause
+ * @property {import("./protocol").Roster | null} roster
+ * @property {import("./protocol").Quality | null} [quality]
+ */
 
 /**
  * @typedef {object} Scene
- * @property {import("./consult.js").PatientPage | import("./consult.js").ConsolePage} page
+ * @property {Call} page
  * @property {Words} words
  * @property {string} other  how the other party is called
  * @property {boolean} visible
@@ -30,6 +41,7 @@ export class CallView {
   #remote = /** @type {HTMLVideoElement} */ (ref("remote-video"));
   /** @type {Scene | null} */
   #scene = null;
+  #tiles;
   #frames = { decoded: 0, atMs: 0 };
   #stalled = false;
 
@@ -41,6 +53,7 @@ export class CallView {
   constructor(media, party, signal) {
     this.#media = media;
     this.#party = party;
+    this.#tiles = new Tiles(media);
     // A stream without data would hold back the page's load event, and with it much of browsers.
     if (document.readyState === "complete") this.#attach();
     else addEventListener("load", () => this.#attach(), { once: true, signal });
@@ -48,6 +61,7 @@ export class CallView {
       ref(name).addEventListener("click", act, { signal });
     on("mute", () => media.mute(!media.muted));
     on("camera", () => media.setCameraOff(!media.cameraOff));
+    on("share", () => void (media.screen ? media.unshare() : media.share()));
     on("full-screen", () => this.#fullScreen());
     ref("quality").addEventListener("toggle", () => this.#scene && this.render(this.#scene), { signal });
     for (const event of ["click", "keydown"])
@@ -55,6 +69,7 @@ export class CallView {
     setInterval(() => this.#figures(), FIGURES_EVERY_MS);
     setInterval(() => void this.#watch(), WATCH_EVERY_MS);
     setInterval(() => this.#rings(), RINGS_EVERY_MS);
+    show(ref("cost"), party !== "guest");
     if (!document.fullscreenEnabled) show(ref("full-screen"), false);
   }
 
@@ -80,6 +95,7 @@ export class CallView {
   }
 
   #touched() {
+    this.#tiles.touched();
     if (!this.#remote.muted) return;
     this.#remote.muted = false;
     void this.play();
@@ -92,6 +108,7 @@ export class CallView {
     const { page, words, other } = scene;
     const { view } = page;
     if (!view || !scene.visible) {
+      this.#tiles.render(null);
       if (document.fullscreenElement && !scene.visible) void document.exitFullscreen();
       return;
     }
@@ -105,18 +122,30 @@ export class CallView {
     setPressed(ref("mute"), this.#media.muted);
     setPressed(ref("camera"), this.#media.cameraOff);
     show(ref("camera"), video);
-    show(ref("to-voice"), video && view.state === "active");
+    show(ref("to-voice"), video && view.state === "active" && this.#party !== "guest");
+    this.#share(video);
     const self = video && view.state !== "held" && this.#media.devices.video !== null;
     show(ref("self"), self);
     showTrack(/** @type {HTMLVideoElement} */ (ref("local-video")), this.#media.devices.video);
     const reason = page.pause ? words.t(`pause.${this.#party}.${page.pause}`) : null;
     show(ref("pause"), reason !== null);
     setText(ref("pause"), reason ?? "");
-    announce("assertive", reason ?? words.t(video ? "call.video_now" : "call.voice_now"));
-    renderQuality(page.quality, this.#party, other, reason !== null, words);
+    const now = video ? "call.video_now" : "call.voice_now";
+    announce("assertive", reason ?? words.t(this.#party === "guest" ? "call.guest_now" : now));
+    if (this.#party !== "guest")
+      renderQuality(page.quality ?? null, this.#party, other, reason !== null, words);
     ref("call").dataset.running = String(page.pause === null);
     this.#cover();
     this.#figures();
+  }
+
+  /** One screen at a time, and only among pictures.  @param {boolean} video */
+  #share(video) {
+    const button = /** @type {HTMLButtonElement} */ (ref("share"));
+    const by = this.#scene?.page.roster?.screen_by ?? null;
+    show(button, video && "getDisplayMedia" in (navigator.mediaDevices ?? {}));
+    button.disabled = by !== null && this.#media.screen === null;
+    setPressed(button, this.#media.screen !== null);
   }
 
   /** Behind this panel there is no picture to see. */
@@ -126,6 +155,7 @@ export class CallView {
     const voice = page.view?.mode === "voice";
     const paused = page.pause !== null;
     show(ref("cover"), voice || this.#stalled || paused);
+    this.#tiles.render({ roster: page.roster, words, pictures: !voice && !paused });
     setText(
       ref("cover-text"),
       paused ? other : words.t(voice ? "call.voice" : "call.no_picture", { who: other }),
@@ -140,9 +170,10 @@ export class CallView {
     const seconds = elapsedS(meter, performance.now());
     setText(elapsed, minutesSeconds(seconds));
     elapsed.dataset.seconds = String(seconds);
+    if (this.#party === "guest") return; // who pays nothing is told no price
     const fen = meter?.charge_fen ?? 0;
     const cost = ref("cost");
-    setText(cost, words.money(fen, meter?.currency ?? view?.price.currency ?? "CNY"));
+    setText(cost, words.money(fen, meter?.currency ?? view?.price?.currency ?? "CNY"));
     cost.dataset.chargeFen = String(fen);
   }
 

@@ -3,6 +3,7 @@
 import { io } from "/static/vendor/socket.io.esm.min.js";
 import { Attention, askForNotifications } from "./attention.js";
 import { CallView } from "./call-view.js";
+import { Guests } from "./console-guests.js";
 import { closeDialog, renderConsole } from "./console-view.js";
 import { consolePhase, emptyConsole, nextConsole, withLink } from "./consult.js";
 import { DeviceView } from "./device-view.js";
@@ -62,10 +63,9 @@ const signal = new Signal(socket, {
 
 const media = new CallMedia(
   {
-    send: async (connection_id, sdp, abort) => {
+    send: async (offer, abort) => {
       const consult_id = page.view?.consult_id ?? "";
-      const offer = /** @type {const} */ ({ kind: "offer", consult_id, connection_id, sdp });
-      return (await signal.command(offer, abort)).sdp ?? "";
+      return (await signal.command({ kind: "offer", consult_id, ...offer }, abort)).sdp ?? "";
     },
     reconnect: () => signal.reconnect(),
     changed: () => render(),
@@ -75,6 +75,11 @@ const media = new CallMedia(
 );
 const callView = new CallView(media, "physician", LIFE.signal);
 const deviceView = new DeviceView(media, LIFE.signal);
+const guests = new Guests(
+  (command) => send(command),
+  () => page.view?.consult_id ?? "",
+  LIFE.signal,
+);
 
 /** @returns {ConsolePhase} */
 function phaseNow() {
@@ -95,11 +100,13 @@ function render() {
     mode: calling ? (view?.mode ?? "video") : "video",
     pause: view?.pause ?? null,
     prepare: phase === "queue" || calling,
+    roster: calling ? page.roster : null,
   });
   media.lost(page.mediaLost);
   renderConsole(phase, page, words, media, performance.now());
   if (phase === "queue") queueView.render(page.queue, words, !taking, Date.now());
   deviceView.render(words, view?.mode !== "voice" && !media.cameraOff, phase === "queue");
+  guests.render(page, words, phase === "in-call");
   callView.render({ page, words, other: view?.patient_name ?? "", visible: phase === "in-call" });
   if (phase !== shown) entered(phase);
   shown = phase;
@@ -134,13 +141,16 @@ function tell(error) {
   errorTimer = setTimeout(() => show(ref("error"), false), ERROR_SHOWN_MS);
 }
 
-/** @param {import("./protocol").Unsent<Command>} command */
+/** @param {import("./protocol").Unsent<Command>} command
+ *  @returns {Promise<Record<string, string> | null>} null: refused, and the person was told */
 async function send(command) {
   try {
-    await signal.command(command);
+    const result = await signal.command(command);
     show(ref("error"), false);
+    return result;
   } catch (error) {
     tell(error);
+    return null;
   }
 }
 

@@ -10,6 +10,7 @@
 /** @typedef {import("./protocol").State} State */
 /** @typedef {import("./protocol").Pause} Pause */
 /** @typedef {import("./protocol").Summary} Summary */
+/** @typedef {import("./protocol").Roster} Roster */
 /** @typedef {import("./protocol").GoodbyeCode} GoodbyeCode */
 /** @typedef {import("./protocol").Quality} Quality */
 /** @typedef {import("./protocol").PatientView} PatientView */
@@ -30,6 +31,7 @@
  * @property {Quality | null} quality  how good the lines are
  * @property {number | null} answerByMs  when an offered consult goes back to the queue
  * @property {number} mediaLost  grows each time the server asks for a new media connection
+ * @property {Roster | null} roster  who else is in the room, and where this page gets whom
  */
 
 /**
@@ -62,6 +64,7 @@ const NO_CALL = Object.freeze({
   quality: null,
   answerByMs: null,
   mediaLost: 0,
+  roster: null,
 });
 
 /** @type {PatientPage} */
@@ -119,6 +122,8 @@ export function nextPatient(page, message, nowMs) {
       return { ...page, iceServers: message.servers };
     case "quality":
       return page.view?.consult_id === message.consult_id ? { ...page, quality: message } : page;
+    case "roster":
+      return withRoster(page, message);
     case "reconnect_media":
       return { ...page, mediaLost: page.mediaLost + 1 };
     case "goodbye":
@@ -155,6 +160,8 @@ export function nextConsole(page, message, nowMs) {
       return withMeter(page, message, nowMs);
     case "quality":
       return page.view?.consult_id === message.consult_id ? { ...page, quality: message } : page;
+    case "roster":
+      return withRoster(page, message);
     case "released":
       return page.view?.consult_id === message.consult_id ? { ...page, ...NO_CALL } : page;
     case "ice_servers":
@@ -201,6 +208,7 @@ function withView(page, view, nowMs) {
     view,
     meter: same ? page.meter : null,
     quality: same && isLive(view.state) ? page.quality : null,
+    roster: same ? page.roster : null,
     pause: view.pause,
     answerByMs: view.answer_by_ms === null ? null : nowMs + view.answer_by_ms,
   };
@@ -214,6 +222,15 @@ function withView(page, view, nowMs) {
 function withMeter(page, tick, nowMs) {
   if (page.view?.consult_id !== tick.consult_id) return page;
   return { ...page, meter: { ...tick, atMs: nowMs }, pause: tick.pause };
+}
+
+/**
+ * @template {PatientPage | ConsolePage} P
+ * @param {P} page  @param {Roster} roster
+ * @returns {P}
+ */
+function withRoster(page, roster) {
+  return page.view?.consult_id === roster.consult_id ? { ...page, roster } : page;
 }
 
 /**

@@ -31,6 +31,14 @@ export function showTrack(video, track) {
   video.srcObject = track && new MediaStream([track]);
 }
 
+/** @param {HTMLVideoElement} video  @param {string | undefined} speaker  undefined: the usual one */
+export function sendTo(video, speaker) {
+  const element = /** @type {HTMLVideoElement & {setSinkId?: (id: string) => Promise<void>}} */ (
+    video
+  );
+  if (speaker !== undefined) element.setSinkId?.(speaker).catch(() => {}); // keeps the former one
+}
+
 export class DeviceView {
   #media;
   /** @type {{track: MediaStreamTrack, end: AbortController} | null} */
@@ -103,10 +111,8 @@ export class DeviceView {
     const kind = /** @type {DeviceKind} */ (select.dataset.device);
     void this.#media.devices.choose(kind, select.value);
     if (kind !== "audiooutput") return;
-    const remote = /** @type {HTMLVideoElement & {setSinkId?: (id: string) => Promise<void>}} */ (
-      ref("remote-video")
-    );
-    remote.setSinkId?.(select.value).catch(() => {}); // the browser keeps the former speaker
+    for (const video of ref("gallery").querySelectorAll("video"))
+      sendTo(video, select.value);
   }
 
   /** @param {Words} words */

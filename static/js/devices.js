@@ -7,11 +7,11 @@
 /** @typedef {"audioinput" | "videoinput" | "audiooutput"} DeviceKind */
 
 const AUDIO = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
-const VIDEO = {
+/** What a camera is asked for. */
+export const CAMERA = {
   width: { ideal: 960 },
   height: { ideal: 540 },
   frameRate: { ideal: 30, max: 30 },
-  facingMode: "user",
 };
 
 /**
@@ -144,7 +144,7 @@ export class Devices {
     try {
       const stream = await capture({
         audio: audio && { ...AUDIO, ...this.#exactly("audioinput") },
-        video: video && { ...VIDEO, ...this.#exactly("videoinput") },
+        video: video && { ...CAMERA, facingMode: "user", ...this.#exactly("videoinput") },
       });
       for (const track of stream.getTracks())
         this.#take(track.kind === "audio" ? "audio" : "video", track);

@@ -58,8 +58,8 @@ const signal = new Signal(socket, {
 
 const media = new CallMedia(
   {
-    send: async (connection_id, sdp, abort) =>
-      (await signal.command({ kind: "offer", connection_id, sdp }, abort)).sdp ?? "",
+    send: async (offer, abort) =>
+      (await signal.command({ kind: "offer", ...offer }, abort)).sdp ?? "",
     reconnect: () => signal.reconnect(),
     changed: () => render(),
   },
@@ -89,6 +89,7 @@ function render() {
     mode,
     pause: hungUp ? "hung_up" : (view?.pause ?? null),
     prepare: phase === "waiting" || (phase === "agree" && local.agreed),
+    roster: page.roster,
   });
   media.lost(page.mediaLost);
   renderPatient(phase, page, words, media, local);

@@ -76,13 +76,13 @@ function waitMs(tries) {
 /**
  * @param {import("./protocol").State | null} state
  * @param {import("./protocol").Pause | null} pause
- * @param {import("./protocol").Party} party  this side
+ * @param {import("./protocol").Party | "guest"} party  this side
  * @returns {{expected: boolean, unheard: boolean}} what the server says of the media
  */
 export function hintsOf(state, pause, party) {
   const live = state === "active";
   return {
     expected: live && pause === null,
-    unheard: live && (pause === `${party}_silent` || pause === "both_silent"),
+    unheard: live && party !== "guest" && (pause === `${party}_silent` || pause === "both_silent"),
   };
 }

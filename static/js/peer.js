@@ -1,9 +1,11 @@
 /**
  * The media connection: this page always offers (RFC 8829), the server answers as ICE-lite.
  *
- * Two transceivers, audio and video, both sendrecv, for the whole call: a mode or a device changes
- * by `replaceTrack`, without negotiation. A broken path is mended by an ICE restart (RFC 8445,
- * section 9), and by a new connection when that does not help (`mending.js`).
+ * A pair of transceivers, audio and video, both sendrecv, for the whole call: a mode or a device
+ * changes by `replaceTrack`, without negotiation. For more participants pairs that only receive are
+ * added, and a line for a shared screen, by a new offer on the same connection. A broken path is
+ * mended by an ICE restart (RFC 8445, section 9), and by a new connection when that does not help
+ * (`mending.js`).
  */
 
 import { nextWatch, startWatch } from "./mending.js";
@@ -16,11 +18,14 @@ import { newId } from "./signal.js";
 
 /**
  * @typedef {object} PeerPorts
- * @property {(connectionId: string, sdp: string, abort: AbortSignal) => Promise<string>} send
+ * @property {(offer: Offer, abort: AbortSignal) => Promise<string>} send
  *     an offer to the server; resolves to its answer
  * @property {(state: PeerState) => void} changed
  * @property {() => void} stuck  an offer is not answered: perhaps the server is not reached
+ * @property {() => void} screenTaken  somebody else shares a screen: ours is not sent
  */
+
+/** @typedef {{connection_id: string, sdp: string, screen_mid: string | null}} Offer */
 
 const DISCONNECTED_GRACE_MS = 1000;
 const CONNECT_WITHIN_MS = 5000;
@@ -29,6 +34,7 @@ const LOOK_EVERY_MS = 250;
 const FIRST_RENEWAL_MS = 500;
 const LONGEST_RENEWAL_MS = 10_000;
 const VIDEO_MAX_BPS = 1_500_000;
+const SCREEN = { maxBitrate: 2_500_000, maxFramerate: 8 };
 
 /** One RTCPeerConnection with what belongs to it. */
 class Connection {
@@ -37,12 +43,18 @@ class Connection {
   answered = false;
   negotiating = false;
   again = false;
+  /** The prepared offer lacks what was added since. */
+  stale = false;
+  pairs = 1;
+  /** @type {RTCRtpTransceiver | null} */
+  screen = null;
 
   /**
    * @param {MediaStream} stream  names the tracks' stream in the offer
+   * @param {number} pairs
    * @param {RTCConfiguration} configuration
    */
-  constructor(stream, configuration) {
+  constructor(stream, pairs, configuration) {
     this.pc = new RTCPeerConnection(configuration);
     this.audio = this.pc.addTransceiver("audio", { direction: "sendrecv", streams: [stream] });
     this.video = this.pc.addTransceiver("video", {
@@ -50,9 +62,33 @@ class Connection {
       streams: [stream],
       sendEncodings: [{ maxBitrate: VIDEO_MAX_BPS }],
     });
+    this.grow(pairs);
     /** Made at once, so that it can be sent the moment it is wanted. */
     this.offer = this.pc.setLocalDescription();
     this.offer.catch(() => {}); // reported where it is awaited
+  }
+
+  /** Receive from so many; lines never go away.  @param {number} pairs
+   *  @returns {boolean} whether there are more than before */
+  grow(pairs) {
+    const more = this.pairs < pairs;
+    for (; this.pairs < pairs; this.pairs += 1)
+      for (const kind of ["audio", "video"])
+        this.pc.addTransceiver(kind, { direction: "recvonly" });
+    return more;
+  }
+
+  /** @param {MediaStreamTrack | null} track */
+  share(track) {
+    if (!this.screen && track)
+      this.screen = this.pc.addTransceiver(track, {
+        direction: "sendonly",
+        sendEncodings: [SCREEN],
+      });
+    else if (this.screen) {
+      this.screen.direction = track ? "sendonly" : "inactive";
+      this.screen.sender.replaceTrack(track).catch(() => {});
+    }
   }
 
   close() {
@@ -72,6 +108,9 @@ export class Peer {
   #tracks = { audio: null, video: null };
   /** @type {Connection | null} */
   #connection = null;
+  #pairs = 1;
+  /** @type {MediaStreamTrack | null} */
+  #screen = null;
   #wanted = false;
   #renewals = 0;
   /** @type {readonly IceServer[]} */
@@ -138,10 +177,43 @@ export class Peer {
     this.#hints = hints;
   }
 
+  /** Have lines for so many remote participants, on this connection and those that replace it.
+   *  @param {number} count */
+  seat(count) {
+    this.#pairs = Math.max(1, count);
+    if (this.#connection?.grow(this.#pairs)) this.#offerAgain(this.#connection);
+  }
+
+  /** @param {MediaStreamTrack | null} track  null: share no screen */
+  setScreen(track) {
+    if (this.#screen === track) return;
+    this.#screen = track;
+    if (!this.#connection) return;
+    this.#connection.share(track);
+    this.#offerAgain(this.#connection);
+  }
+
+  /** @param {string | null} mid  @returns {RTCRtpReceiver | null} what comes in this m-line */
+  receiver(mid) {
+    if (mid === null) return null;
+    const all = this.#connection?.pc.getTransceivers() ?? [];
+    return all.find((transceiver) => transceiver.mid === mid)?.receiver ?? null;
+  }
+
+  /** @param {Connection} connection  which has other lines than before */
+  #offerAgain(connection) {
+    connection.stale = true;
+    if (this.#wanted) void this.#negotiate(connection, true);
+  }
+
   /** Make the connection and its offer, without a word to the server. */
   prepare() {
     if (this.#connection) return;
-    const connection = new Connection(this.#local, this.#configuration());
+    const connection = new Connection(this.#local, this.#pairs, this.#configuration());
+    if (this.#screen) {
+      connection.share(this.#screen);
+      connection.stale = true;
+    }
     this.#connection = connection;
     for (const kind of /** @type {const} */ (["audio", "video"]))
       connection[kind].sender.replaceTrack(this.#tracks[kind]).catch(() => {});
@@ -216,18 +288,27 @@ export class Peer {
     connection.negotiating = true;
     const stuck = setTimeout(() => this.#ports.stuck(), ANSWER_WITHIN_MS);
     try {
-      if (fresh) await connection.pc.setLocalDescription();
-      else if (!connection.pc.localDescription) await connection.offer;
+      if (fresh || connection.stale) {
+        connection.stale = false;
+        await connection.pc.setLocalDescription();
+      } else if (!connection.pc.localDescription) await connection.offer;
       // The prepared offer goes out in this very turn, before the page is drawn again.
       const sdp = connection.pc.localDescription?.sdp ?? "";
-      const answer = await this.#ports.send(connection.id, sdp, connection.abort.signal);
+      const screen_mid = this.#screen ? (connection.screen?.mid ?? null) : null;
+      const offer = { connection_id: connection.id, sdp, screen_mid };
+      const answer = await this.#ports.send(offer, connection.abort.signal);
       await connection.pc.setRemoteDescription({ type: "answer", sdp: answer });
       connection.answered = true;
       this.#expect(connection);
-    } catch {
-      // Refused, or replaced meanwhile. What the person is told follows from the state.
-      if (connection === this.#connection) this.#refused();
-      return;
+    } catch (error) {
+      if (connection !== this.#connection) return;
+      if (/** @type {{code?: string}} */ (error).code === "screen_taken") {
+        this.setScreen(null); // and offer again without it
+        this.#ports.screenTaken();
+      } else {
+        this.#refused(); // what the person is told follows from the state
+        return;
+      }
     } finally {
       clearTimeout(stuck);
       connection.negotiating = false;

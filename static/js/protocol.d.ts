@@ -41,7 +41,15 @@ export type Pause =
   | "both_silent"
   | "hung_up";
 export type Outcome = "advised" | "follow_up" | "see_in_person" | "other";
-export type GoodbyeCode = "moved" | "signed_out" | "flooding" | "malformed" | "server_stopping";
+export type GoodbyeCode =
+  | "moved"
+  | "signed_out"
+  | "removed"
+  | "flooding"
+  | "malformed"
+  | "server_stopping";
+export type GuestRole = "specialist" | "family" | "interpreter" | "nurse";
+export type RoomRole = "patient" | "physician" | "specialist" | "family" | "interpreter" | "nurse";
 
 // --- connecting
 
@@ -54,6 +62,12 @@ export interface PatientAuth {
 export interface ConsoleAuth {
   page: string;
   consult_id: string | null;
+  after: number;
+}
+
+export interface GuestAuth {
+  token: string;
+  page: string;
   after: number;
 }
 
@@ -73,6 +87,7 @@ export interface PatientOffer {
   id: string;
   connection_id: string;
   sdp: string;
+  screen_mid: string | null;
 }
 
 export interface AnswerMode {
@@ -148,6 +163,7 @@ export interface PhysicianOffer {
   consult_id: string;
   connection_id: string;
   sdp: string;
+  screen_mid: string | null;
 }
 
 export interface Hold {
@@ -194,6 +210,27 @@ export interface Finish {
   outcome: Outcome | null;
 }
 
+export interface Invite {
+  kind: "invite";
+  id: string;
+  consult_id: string;
+  role: GuestRole;
+  name: string;
+}
+
+export interface RemoveGuest {
+  kind: "remove_guest";
+  id: string;
+  consult_id: string;
+  guest_id: string;
+}
+
+export interface StopScreen {
+  kind: "stop_screen";
+  id: string;
+  consult_id: string;
+}
+
 export type ConsoleCommand =
   | Take
   | PhysicianOffer
@@ -203,7 +240,29 @@ export type ConsoleCommand =
   | Record
   | PhysicianStopRecording
   | PutBack
-  | Finish;
+  | Finish
+  | Invite
+  | RemoveGuest
+  | StopScreen;
+
+// --- commands of a guest
+
+export interface GuestOffer {
+  kind: "offer";
+  id: string;
+  connection_id: string;
+  sdp: string;
+  screen_mid: string | null;
+}
+
+export interface GuestLeave {
+  kind: "leave";
+  id: string;
+}
+
+export type GuestCommand =
+  | GuestOffer
+  | GuestLeave;
 
 /** A command before it has its id. */
 export type Unsent<C> = C extends { id: string } ? Omit<C, "id"> : never;
@@ -287,6 +346,14 @@ export interface ConsultView {
   created_at: string;
   answer_by_ms: number | null;
   summary: Summary | null;
+  guests: readonly GuestCard[];
+}
+
+export interface GuestCard {
+  id: string;
+  role: GuestRole;
+  name: string;
+  here: boolean;
 }
 
 export interface PatientView extends ConsultView {
@@ -310,7 +377,7 @@ export interface Event {
   n: number;
   kind: string;
   at: string;
-  by: "patient" | "physician" | "server" | "clinic";
+  by: "patient" | "physician" | "guest" | "server" | "clinic";
 }
 
 export interface QueueItem {
@@ -440,6 +507,56 @@ export interface Goodbye {
   code: GoodbyeCode;
 }
 
+export interface GuestView {
+  consult_id: string;
+  n: number;
+  state: State;
+  mode: Mode;
+  pause: Pause | null;
+  open: boolean;
+  recorded: boolean;
+  me: GuestCard;
+  patient_name: string;
+  physician_name: string;
+  physician_title: string;
+  organization: string;
+}
+
+export interface GuestHello {
+  kind: "hello";
+  view: GuestView;
+}
+
+export interface GuestUpdate {
+  kind: "consult";
+  view: GuestView;
+}
+
+export interface Elapsed {
+  kind: "elapsed";
+  consult_id: string;
+  elapsed_ms: number;
+  running: boolean;
+  pause: Pause | null;
+}
+
+export interface Seated {
+  id: string;
+  role: RoomRole;
+  name: string;
+  audio_mid: string | null;
+  video_mid: string | null;
+}
+
+export interface Roster {
+  kind: "roster";
+  consult_id: string;
+  participants: readonly Seated[];
+  seats: number;
+  screen_by: string | null;
+  screen_mid: string | null;
+}
+
 export type PatientMessage =
   | PatientHello
   | PatientUpdate
@@ -447,6 +564,7 @@ export type PatientMessage =
   | MeterTick
   | IceServers
   | Quality
+  | Roster
   | Answer
   | ReconnectMedia
   | Goodbye;
@@ -457,7 +575,18 @@ export type ConsoleMessage =
   | QueueChange
   | MeterTick
   | Quality
+  | Roster
   | Released
+  | IceServers
+  | Answer
+  | ReconnectMedia
+  | Goodbye;
+
+export type GuestMessage =
+  | GuestHello
+  | GuestUpdate
+  | Elapsed
+  | Roster
   | IceServers
   | Answer
   | ReconnectMedia

@@ -33,6 +33,8 @@
     if (connection.pc.connectionState === "closed") return;
     const stats = await connection.pc.getStats();
     for (const row of stats.values()) {
+      // the first pair of m-lines is the other party's; guests come in others
+      if (row.type === "inbound-rtp" && !["0", "1"].includes(row.mid)) continue;
       if (row.type === "inbound-rtp" && row.kind === "audio") {
         connection.counts.audioPackets = row.packetsReceived;
         connection.counts.audioEnergy = row.totalAudioEnergy ?? 0;

@@ -266,11 +266,35 @@ class Physician(Chair):
     async def to_video(self) -> None:
         await self.press("to-video")
 
+    async def invite(self, name: str, role: str = "family") -> str:
+        """Invite a guest; the link that they are to be sent."""
+        await self.press("guests")
+        await self.find("guest-name").fill(name)
+        await self.find("guest-role").select_option(role)
+        await self.press("invite")
+        link = await (await self.sees("guest-link")).input_value()
+        await self.press("guests-close")
+        return link
+
     async def finish(self) -> None:
         """Finish the consult, confirming where asked."""
         await self.press("finish")
         await self.press("finish-confirm")
         await self.sees_no("in-call")
+
+
+class Guest(Chair):
+    """Whom the physician invited."""
+
+    async def join(self, link: str) -> None:
+        """Open the invitation, look who sent it, and join."""
+        await self.page.goto(link)
+        await self.sees("invited-by")
+        await self.press("join")
+
+    async def leave_call(self) -> None:
+        await self.press("hang-up")
+        await self.sees("invited-by")
 
 
 async def let_pass(seconds: float) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from playwright.async_api import Browser, Playwright
 
 from tests.e2e.bill import charge_fen
-from tests.e2e.chairs import Chair, Patient, Physician, Shown
+from tests.e2e.chairs import Chair, Guest, Patient, Physician, Shown
 from tests.e2e.clock import Observed, observe
 from tests.e2e.server import Server
 
@@ -68,14 +68,18 @@ async def open_browsers(
     async with AsyncExitStack() as stack:
         both: list[Browser] = []
         for program in (executable, physicians or executable):
-            browser = await playwright.chromium.launch(
-                executable_path=program or chromium(),
-                headless=True,
-                args=[*BROWSER_ARGS, *more_args],
-            )
-            stack.push_async_callback(browser.close)
-            both.append(browser)
+            both.append(await open_browser(playwright, program, *more_args))
+            stack.push_async_callback(both[-1].close)
         yield Browsers(*both)
+
+
+async def open_browser(
+    playwright: Playwright, executable: str | Path | None = None, *more: str
+) -> Browser:
+    """One browser process, headless, with a made-up camera; close it after use."""
+    return await playwright.chromium.launch(
+        executable_path=executable or chromium(), headless=True, args=[*BROWSER_ARGS, *more]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +97,12 @@ class Clinic:
         self.server, self.browsers = server, browsers
         self.patients: list[Patient] = []
         self.physicians: list[Physician] = []
+        self.guests: list[Guest] = []
 
     @property
     def chairs(self) -> list[Chair]:
         """Everybody."""
-        return [*self.patients, *self.physicians]
+        return [*self.patients, *self.physicians, *self.guests]
 
     async def patient(self, **options: Any) -> Patient:
         """A patient's browser; `options` as of `Chair.sit`."""
@@ -111,6 +116,12 @@ class Clinic:
         self.physicians.append(await Physician.sit(self.browsers.physicians, name, **options))
         await self.physicians[-1].sign_in(self.server.demo)
         return self.physicians[-1]
+
+    async def guest(self, browser: Browser, **options: Any) -> Guest:
+        """A guest in a browser of their own, with its own camera; `options` as of `Chair.sit`."""
+        name = f"guest-{len(self.guests) + 1}"
+        self.guests.append(await Guest.sit(browser, name, **options))
+        return self.guests[-1]
 
     async def call(self) -> tuple[Patient, Physician]:
         """A patient and a physician in a video call, both seen and heard."""

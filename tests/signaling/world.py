@@ -32,8 +32,9 @@ from signaling import store
 from signaling.case import Case, NewConsult, Physician
 from signaling.errors import OfferRefused
 from signaling.events import Effect, Event
-from signaling.messages import Party
 from signaling.model import Consult, Timers
+from signaling.ports import Invited, Offer
+from signaling.seats import Seats
 from signaling.site import Site, SiteSetup
 from signaling.tables import metadata
 
@@ -103,16 +104,25 @@ class SmallCalls:
 
     def __init__(self) -> None:
         self.performed: list[Effect] = []
-        self.offers: list[tuple[str, Party, str]] = []
-        self.arrivals: list[tuple[str, Party, bool]] = []
+        self.offers: list[tuple[str, str, str]] = []
+        self.arrivals: list[tuple[str, str, bool]] = []
+        self.seated: dict[str, Seats] = {}
+        """Whom each participant gets where, as the test says."""
+        self.screens_stopped = 0
 
-    async def offer(self, consult: Consult, party: Party, connection_id: str, sdp: str) -> str:
-        if sdp == "bad":
+    async def offer(self, consult: Consult, who: str, offer: Offer) -> str:
+        if offer.sdp == "bad":
             raise OfferRefused("sdp_refused", "this offer cannot be used")
-        if sdp == "no disk":
+        if offer.sdp == "no disk":
             raise _gone()
-        self.offers.append((consult.id, party, connection_id))
-        return f"answer {len(self.offers)} to {sdp}"
+        self.offers.append((consult.id, who, offer.connection_id))
+        return f"answer {len(self.offers)} to {offer.sdp}"
+
+    def seats(self, consult_id: str, who: str) -> Seats:
+        return self.seated.get(who, Seats())
+
+    def stop_screen(self, consult_id: str) -> None:
+        self.screens_stopped += 1
 
     def probe(self, consult_id: str, sdp: str) -> str:
         if sdp == "bad":
@@ -139,8 +149,8 @@ class SmallCalls:
     def summary(self, consult_id: str) -> m.Summary | None:
         return None
 
-    def arrived(self, consult: Consult, party: Party, resumed: bool) -> None:
-        self.arrivals.append((consult.id, party, resumed))
+    def arrived(self, consult: Consult, who: str, resumed: bool) -> None:
+        self.arrivals.append((consult.id, who, resumed))
 
 
 def summary(effect: ev.Settle) -> m.Summary:
@@ -170,6 +180,12 @@ class Doors:
         async with self._disk.read() as conn:
             case = await store.by_link_hash(conn, hashed, self._clock)
         return case.core.id if case else None
+
+    async def guest(self, token: str) -> Invited | None:
+        hashed = hashlib.sha256(token.encode()).hexdigest()
+        async with self._disk.read() as conn:
+            found = await store.by_invitation(conn, hashed, self._clock)
+        return found[1] if found else None
 
     async def physician(self, environ: Mapping[str, Any]) -> Physician | None:
         if self.broken:
@@ -308,6 +324,10 @@ class World:
     ) -> Pageful:
         """Open a physician's page; its hello is in ``received``."""
         return await self.connect("/console", {"page": page, **fields}, {"X-Physician": who.id})
+
+    async def guest(self, token: str, page: str = "page-0001", after: int = 0) -> Pageful:
+        """Open a guest's page; its hello is in ``received``."""
+        return await self.connect("/guest", {"token": token, "page": page, "after": after})
 
     async def waiting(self, consult_id: str = "c_00000001", **fields: Any) -> Pageful:
         """A patient who waits."""

@@ -40,6 +40,7 @@ const COMMON = {
   created_at: "2026-01-01T08:00:00Z",
   answer_by_ms: null,
   summary: null,
+  guests: [],
   patient_name: "张",
 };
 
