@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("server", "signaling", "media", "metering")
 ALLOWED = {
-    "__future__", "abc", "base64", "bisect", "binascii", "collections", "contextlib",
+    "__future__", "abc", "array", "base64", "bisect", "binascii", "collections", "contextlib",
     "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq",
     "hmac", "ipaddress", "itertools", "json", "math", "operator", "re", "string", "struct",
     "types", "typing", "zlib",
