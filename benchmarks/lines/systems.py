@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from playwright.async_api import Playwright
@@ -15,9 +12,10 @@ from playwright.async_api import Playwright
 from benchmarks.lines.conditions import Condition, Stretch
 from benchmarks.lines.janus import run_janus
 from tests.e2e.chairs import Chair, let_pass
-from tests.e2e.clinic import Browsers, chromium, open_browsers, open_clinic
+from tests.e2e.clinic import open_clinic
 from tests.e2e.clock import observe
-from tests.e2e.line import SERVER_HOST, Line, open_line
+from tests.e2e.far import bad_line
+from tests.e2e.line import SERVER_HOST, Line
 from tests.e2e.network import free_port
 from tests.e2e.quality import Quality, quality, recovery_s
 from tests.e2e.server import Server
@@ -52,21 +50,6 @@ class Outcome:
     seen_s: float
     metered_s: float | None
     lost_pct: float
-
-
-@asynccontextmanager
-async def bad_line(driver: Playwright, port: int) -> AsyncIterator[tuple[Line, Browsers]]:
-    """The line, the patient's browser behind it, and the physician's on the server's side.
-
-    `port` is that of the pages: browsers give cameras to HTTPS alone, but where told otherwise.
-    """
-    with tempfile.TemporaryDirectory(prefix="wenzhen-lines-") as folder:
-        async with open_line() as line:
-            programs = [n.wrapper(chromium(), Path(folder)) for n in (line.client, line.server)]
-            origin = f"http://{SERVER_HOST}:{port}"
-            secure = f"--unsafely-treat-insecure-origin-as-secure={origin}"
-            async with open_browsers(driver, *programs, more_args=[secure]) as browsers:
-                yield line, browsers
 
 
 async def over_wenzhen(driver: Playwright, condition: Condition) -> Outcome:

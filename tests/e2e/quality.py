@@ -12,6 +12,9 @@ from tests.e2e.clock import Sample
 FLOW_WINDOW_S = 0.5
 """How far back "it flows" looks."""
 
+STAYS_S = 2.0
+"""A picture that comes and goes is not back yet."""
+
 FLOWING_FPS = 6.0
 CONCEALED_MOST = 0.5
 
@@ -70,23 +73,20 @@ def _longest_gap(samples: Sequence[Sample], counts: Sequence[int]) -> float:
 
 
 def recovery_s(samples: Sequence[Sample], event_s: float, end_s: float) -> float | None:
-    """How long after `event_s` picture and sound both flowed again, for good.
+    """How long after `event_s` picture and sound both flowed again, and went on for `STAYS_S`.
 
     Returns:
-        0 if they never stopped; None if they did not flow when the stretch ended.
+        0 if they never stopped; None if they did not come back before the stretch ended.
     """
     times = [sample.at_s for sample in samples]
-    last_bad_s = None
-    until = bisect_right(times, end_s)
-    for index in range(bisect_left(times, event_s), until):
+    bad_s = event_s
+    for index in range(bisect_left(times, event_s), bisect_right(times, end_s)):
         before = bisect_left(times, times[index] - FLOW_WINDOW_S)
         if not _flows(samples[before], samples[index]):
-            last_bad_s = times[index]
-    if last_bad_s is None:
-        return 0.0 if times and until else None
-    if last_bad_s >= times[until - 1] - FLOW_WINDOW_S:
-        return None
-    return last_bad_s - event_s
+            bad_s = times[index]
+        elif times[index] - bad_s >= STAYS_S:
+            return bad_s - event_s
+    return None
 
 
 def _flows(before: Sample, now: Sample) -> bool:

@@ -123,7 +123,7 @@ class Room:
         for receiver in self.receivers:
             receiver.end.tick(self.now_ms)
             for subscription in (receiver.audio, receiver.video):
-                subscription.tick(self.now_ms, receiver.end.round_trip_ms or 0)
+                subscription.tick(self.now_ms, receiver.end.round_trip_ms)
 
 
 class _Receiver:
