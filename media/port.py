@@ -23,6 +23,7 @@ from media.pace import IntervalTimer, Pace
 from media.probes import Probes
 from media.room import Room, RoomListener
 from media.sockets import MediaSettings, Sockets, bind, host_candidates
+from media.spread import spread
 from media.stun import address as address_of
 from media.tcp import TcpConnection, TcpLimits
 
@@ -358,12 +359,13 @@ class MediaPort:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(TICK_S)
+            await spread(tuple(self._rooms.values()), self._tick_room, TICK_S)
             now_ms = self.now_ms()
-            for room in tuple(self._rooms.values()):
-                try:
-                    room.tick(now_ms)
-                except Exception:
-                    log.exception("the tick of room %s failed", room.room_id)
             self._probes.tick(now_ms)
             self._limits.close_strangers(now_ms)
+
+    def _tick_room(self, room: Room) -> None:
+        try:
+            room.tick(self.now_ms())
+        except Exception:
+            log.exception("the tick of room %s failed", room.room_id)

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from media.errors import MediaError
 from media.port import MediaPort
 from media.room import Room
+from media.spread import spread
 from metering import checkpoints
 from metering import quality as evidence
 from metering.checkpoints import Checkpoint
@@ -293,24 +294,28 @@ class Calls:
 
     async def run_ticks(self) -> None:
         """Show every running meter once a second. Runs until cancelled."""
-        due = time.monotonic()
         while True:
-            due += TICK_S
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            due = time.monotonic() + TICK_S
+            await spread(tuple(self._calls.values()), self._tick, TICK_S)
             self._lags_ms.append(max(0, round((time.monotonic() - due) * 1000)))
-            due = max(due, time.monotonic() - TICK_S)
-            self._observe_all(show=True)
 
-    def _observe_all(self, *, show: bool) -> None:
-        """Bring every meter up to now. One call's fault stops no other call's meter."""
-        now_ms = monotonic_ms()
+    def _tick(self, call: Call) -> None:
+        if self._calls.get(call.consult_id) is call:
+            self._observe(call, show=True)
+
+    def _observe_all(self) -> None:
+        """Bring every meter up to now."""
         for call in list(self._calls.values()):
-            try:
-                call.observe(now_ms)
-                if show and call.engaged:
-                    self._show(call)
-            except Exception:
-                log.exception("call_failed", what="tick", consult_id=call.consult_id)
+            self._observe(call, show=False)
+
+    def _observe(self, call: Call, *, show: bool) -> None:
+        """Bring a meter up to now. Its fault stops no other call's meter."""
+        try:
+            call.observe(monotonic_ms())
+            if show and call.engaged:
+                self._show(call)
+        except Exception:
+            log.exception("call_failed", what="tick", consult_id=call.consult_id)
 
     async def run_checkpoints(self) -> None:
         """Write every changed meter down once a second. Runs until cancelled."""
@@ -325,7 +330,7 @@ class Calls:
 
         As of now, not of the last tick: a crash would else lose the time since that too.
         """
-        self._observe_all(show=False)
+        self._observe_all()
         changed = [
             (call, call.meter)
             for call in self._calls.values()
