@@ -48,7 +48,7 @@ class Destination:
     """Where datagrams go: a socket address in the kernel's form, at a fixed place in memory.
 
     Attributes:
-        key: The bytes that `Inbox.key` gives for datagrams from there.
+        key: The bytes that `Inbox.receive` gives for datagrams from there.
         raw: (host, port), as for `socket.sendto`.
         pointer: For `Outbox.add`.
     """
@@ -69,23 +69,19 @@ class Destination:
 
 
 class Inbox:
-    """Reads the datagrams of one socket.
+    """Reads the datagrams of one socket."""
 
-    Attributes:
-        packets: What the last `receive` read, in order; see `length` and `key`.
-    """
-
-    __slots__ = ("_fd", "_key_bytes", "_lengths", "_messages", "_names", "_parts", "packets")
+    __slots__ = ("_fd", "_key_bytes", "_lengths", "_messages", "_names", "_packets", "_parts")
 
     def __init__(self, udp: socket.socket) -> None:
         """`udp` must not block, and be open for as long as this is used."""
         self._fd = udp.fileno()
         self._key_bytes = _KEY_BYTES[udp.family]
-        self.packets = tuple(PacketBuffer() for _ in range(MAX_BATCH))
+        self._packets = tuple(PacketBuffer() for _ in range(MAX_BATCH))
         names = _ffi.new("char[]", _NAME_BYTES * MAX_BATCH)
         self._parts = _ffi.new("struct iovec[]", MAX_BATCH)
         self._messages = _ffi.new("struct mmsghdr[]", MAX_BATCH)
-        for index, packet in enumerate(self.packets):
+        for index, packet in enumerate(self._packets):
             part, header = self._parts[index], self._messages[index].msg_hdr
             part.iov_base = _ffi.cast("void *", packet.address)
             part.iov_len = len(packet.data)
@@ -96,29 +92,29 @@ class Inbox:
         self._names = _ffi.buffer(names)
         self._lengths = memoryview(_ffi.buffer(self._messages)).cast("I")
 
-    def receive(self) -> int:
-        """Read up to `MAX_BATCH` datagrams. Returns how many; 0 when there is none.
+    def receive(self) -> list[tuple[PacketBuffer, int, bytes]]:
+        """Read up to `MAX_BATCH` datagrams, none when nothing is there.
 
+        Returns:
+            In order of arrival: where it lies until the next call, its length in bytes, and the key
+            of its source for `Destination`. One that is longer than a buffer is cut.
         Raises:
             OSError: the socket cannot be read.
         """
         count: int = _libc.recvmmsg(self._fd, self._messages, MAX_BATCH, 0, _ffi.NULL)
         if count < 0:
             if _ffi.errno in (errno.EAGAIN, errno.EINTR):
-                return 0
+                return []
             raise OSError(_ffi.errno, "recvmmsg")
-        return count
-
-    def length(self, index: int) -> int:
-        """The size of `packets[index]` in bytes; one that was longer than a buffer is cut."""
-        length: int = self._lengths[_MESSAGE_U32S * index + _LENGTH_INDEX]
-        return length
-
-    def key(self, index: int) -> bytes:
-        """Where `packets[index]` came from, for `Destination`."""
-        at = _NAME_BYTES * index
-        key: bytes = self._names[at : at + self._key_bytes]
-        return key
+        packets, lengths, names, size = self._packets, self._lengths, self._names, self._key_bytes
+        return [
+            (
+                packets[index],
+                lengths[_MESSAGE_U32S * index + _LENGTH_INDEX],
+                names[_NAME_BYTES * index : _NAME_BYTES * index + size],
+            )
+            for index in range(count)
+        ]
 
 
 class Outbox:

@@ -246,16 +246,15 @@ class MediaPort:
 
     def _read_udp(self) -> int:
         """Read one batch, so that other work gets its turn; what it leads to is sent together."""
-        inbox, paths, counters = self._inbox, self._udp_paths, self.counters
+        paths, counters = self._udp_paths, self.counters
         try:
-            count = inbox.receive()
+            batch = self._inbox.receive()
         except OSError:
             counters.drop("receive_failed")
             return 0
         now_ms = time.monotonic_ns() // 1_000_000
-        counters.received += count
-        for index in range(count):
-            packet, length, key = inbox.packets[index], inbox.length(index), inbox.key(index)
+        counters.received += len(batch)
+        for packet, length, key in batch:
             counters.received_bytes += length
             path = paths.get(key)
             try:
@@ -271,7 +270,7 @@ class MediaPort:
             except Exception:
                 self._note_fault(now_ms)
         self._outbox.flush()
-        return count
+        return len(batch)
 
     def _note_fault(self, now_ms: int) -> None:
         """Our own bug with one datagram: count it, tell of one in a minute, serve the others."""
