@@ -27,7 +27,9 @@ def options() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(prog="benchmarks.media", description=__doc__)
     parser.add_argument("--calls", default="1 5 15 30 80 150", help="how many calls at once")
-    parser.add_argument("--servers", default="wenzhen,janus", help="of wenzhen, janus, aiortc")
+    parser.add_argument(
+        "--servers", default="wenzhen,janus,aiortc", help="of wenzhen, janus, aiortc"
+    )
     parser.add_argument("--rounds", type=int, default=2, help="runs of each; medians are shown")
     parser.add_argument("--seconds", type=float, default=12, help="measured in each run")
     parser.add_argument("--chart", type=Path, help="also draw this SVG")
@@ -61,6 +63,23 @@ def compare(kinds: list[str], counts: list[int], asked: argparse.Namespace) -> d
         asked.chart.write_text(draw(rows), encoding="utf-8")
         print(f"chart: {asked.chart}")
     return found
+
+
+def decoded(seconds: float) -> dict[str, Any]:
+    """One call through plain aiortc, which sends packets of its own: CPU and memory."""
+    with machine.alone():
+        found = measure("aiortc", 1, seconds)
+    packets_per_s = found.figures.packets / seconds
+    print(
+        f"aiortc with MediaRelay, 1 call, decoding and encoding: {found.figures.cpu_us:.0f} µs for "
+        f"each of the {packets_per_s:.0f} packets/s that it sends, {found.mb_per_call:.0f} MB"
+    )
+    return {
+        "cpu_us": round(found.figures.cpu_us, 3),
+        "packets_per_s": packets_per_s,
+        "mb_per_call": round(found.mb_per_call, 3),
+        "generator_late_p99_ms": round(found.figures.late_p99_ms, 3),
+    }
 
 
 def most(kind: str, seconds: float) -> dict[str, Any]:
@@ -99,7 +118,9 @@ def main() -> int:
         found = most(kinds[0], asked.seconds)
     else:
         counts = [int(n) for n in asked.calls.replace(",", " ").split()]
-        found = compare(kinds, counts, asked)
+        found = compare(kinds, counts, asked) if kinds else {}
+        if "aiortc" in asked.servers and not (kinds and 1 not in counts):
+            found["aiortc_mediarelay"] = decoded(asked.seconds)
     print(json.dumps(found))
     return 0
 

@@ -50,7 +50,7 @@ def evaluate(load: Load, run: Run) -> Figures:
     """
     (t0_ns, before), (t1_ns, after) = run.marks
     sent_ns = _sent_times(run, len(load.due))
-    offsets = _offsets(load, run)
+    offsets = _offsets(load, run) if load.forwards else {}
     places = _places(load)
     asked = range_of(t0_ns, t1_ns - LATEST_NS)
     delays: list[int] = []

@@ -61,9 +61,12 @@ class Run:
 class Load:
     """The packets of all participants for one run."""
 
-    def __init__(self, wire: Wire, participants: list[Participant], window: Window) -> None:
-        """Plan the run; `encrypt` must follow."""
+    def __init__(
+        self, wire: Wire, participants: list[Participant], window: Window, *, forwards: bool = True
+    ) -> None:
+        """Plan the run; `encrypt` must follow. `forwards`: what comes back is what was sent."""
         self.wire, self.participants, self.window = wire, participants, window
+        self.forwards = forwards
         self.due = schedule(len(participants), window.end_ns, seed=len(participants))
         self.table = Table(len(self.due), len(self.due) * MOST_BYTES)
         self.reader = Reader(wire, len(self.due) * 5 // 4 + 10_000)

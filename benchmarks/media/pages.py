@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from benchmarks.media.janus_pages import JanusPages
+from benchmarks.media.relay import RelayPages
 from benchmarks.media.wenzhen_pages import WenzhenPages
 
 
@@ -49,8 +51,12 @@ async def serve(pages: Pages) -> None:
 
 async def main(kind: str, setup: dict[str, Any]) -> None:
     """Open the pages of one server."""
-    pages: Pages = WenzhenPages(setup) if kind == "wenzhen" else JanusPages(setup)
-    await serve(pages)
+    kinds: dict[str, Callable[[dict[str, Any]], Pages]] = {
+        "wenzhen": WenzhenPages,
+        "janus": JanusPages,
+        "aiortc": RelayPages,
+    }
+    await serve(kinds[kind](setup))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from benchmarks.media.wire import Arrival, Memory, Wire, address_of
 
 AUDIO_TYPE, VIDEO_TYPE, RTX_TYPE = 111, 96, 97
 AUDIO_BYTES, VIDEO_BYTES = 120, 1_000
-MOST_BYTES = 1_100
+MOST_BYTES = 1_500
 MAGIC = b"wzbench!"
 _LEVEL_ID, _TIME_ID, _MID_ID = 1, 2, 4
 _PROFILES = (SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80)

@@ -114,7 +114,7 @@ def _measure(server: Running, folder: Path, calls: int, seconds: float) -> Resul
             participants = set_up(wire, pages, server, calls)
             warm_s = WARM_S + calls / CALLS_A_WARM_S
             window = Window(int(warm_s * NS), int((warm_s + seconds) * NS))
-            load = Load(wire, participants, window)
+            load = Load(wire, participants, window, forwards=server.clip is None)
             start_ns = _encrypt(load)
             run = load.run(start_ns, lambda: machine.usage(server.pid))
             full_bytes = machine.memory_bytes(server.pid)

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from benchmarks.media import machine
-from benchmarks.media.clip import Clip
+from benchmarks.media.clip import Clip, encode
 from benchmarks.media.wire import SERVER_ADDRESS
 from server import migrate, tables
 from server.accounts import digest, new_id, new_token
@@ -172,12 +172,26 @@ def janus(folder: Path, _calls: int) -> Iterator[Running]:
         yield Running(server.pid, "janus", setup, "active")
 
 
+@contextlib.contextmanager
+def aiortc(folder: Path, _calls: int) -> Iterator[Running]:
+    """Plain aiortc, which decodes and encodes: it gets a clip that decodes."""
+    port = machine.free_port()
+    argv = [sys.executable, "-m", "benchmarks.media.relay", str(port)]
+    log = folder / "server.log"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    core, nice = machine.SERVER_CORE, machine.SERVER_NICE
+    with machine.process(argv, log, core, nice, env=env, cwd=ROOT) as server:
+        _until(lambda: _listens(port), server.pid, log)
+        setup = {"url": f"http://127.0.0.1:{port}/call"}
+        yield Running(server.pid, "aiortc", setup, "active", encode())
+
+
 def missing() -> str:
     """What to do when Janus is not there; empty when it is."""
     return "" if shutil.which(JANUS) else "Janus is missing: apt-get install janus"
 
 
-SERVERS = {"wenzhen": wenzhen, "janus": janus}
+SERVERS = {"wenzhen": wenzhen, "janus": janus, "aiortc": aiortc}
 
 
 def _until(ready: Any, pid: int, log: Path) -> None:
