@@ -49,7 +49,7 @@ def several(kinds: list[str], calls: int, rounds: int, seconds: float) -> dict[s
         for kind in kinds:
             with machine.alone():
                 results[kind].append(measure(kind, calls, seconds))
-    rows = {kind: row(found, seconds) for kind, found in results.items()}
+    rows = {kind: row(found) for kind, found in results.items()}
     for kind, found in rows.items():
         print(line(calls, kind, found), flush=True)
     return rows
@@ -69,7 +69,7 @@ def decoded(seconds: float) -> dict[str, Any]:
     """One call through plain aiortc, which sends packets of its own: CPU and memory."""
     with machine.alone():
         found = measure("aiortc", 1, seconds)
-    packets_per_s = found.figures.packets / seconds
+    packets_per_s = round(found.figures.packets / found.figures.seconds, 1)
     print(
         f"aiortc with MediaRelay, 1 call, decoding and encoding: {found.figures.cpu_us:.0f} µs for "
         f"each of the {packets_per_s:.0f} packets/s that it sends, {found.mb_per_call:.0f} MB"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from dataclasses import dataclass
 
 from benchmarks.media.load import MEDIA, Load, Run
@@ -32,6 +31,7 @@ class Figures:
     max_ms: float
     loss_pct: float
     packets: int
+    seconds: float
     late_p99_ms: float
     server_core_pct: float
     generator_core_pct: float
@@ -51,7 +51,6 @@ def evaluate(load: Load, run: Run) -> Figures:
     (t0_ns, before), (t1_ns, after) = run.marks
     sent_ns = _sent_times(run, len(load.due))
     offsets = _offsets(load, run) if load.forwards else {}
-    places = _places(load)
     asked = range_of(t0_ns, t1_ns - LATEST_NS)
     delays: list[int] = []
     arrived = bytearray(len(load.due))
@@ -62,7 +61,7 @@ def evaluate(load: Load, run: Run) -> Figures:
         received += t0_ns <= at_ns < t1_ns
         is_video = (kind & 0x7F) == VIDEO_TYPE
         offset = offsets.get((receiver, is_video))
-        numbers = places.get((receiver ^ 1, is_video), ())
+        numbers = load.places.get((receiver ^ 1, is_video), ())
         number = -1 if offset is None else sequence - offset & 0xFFFF
         if not 0 <= number < len(numbers):
             unmatched += 1
@@ -88,11 +87,12 @@ def evaluate(load: Load, run: Run) -> Figures:
         max_ms=percentile(delays, 1) / 1e6,
         loss_pct=100 * (1 - len(delays) / max(wanted, 1)),
         packets=received,
+        seconds=wall_ns / NS,
         late_p99_ms=percentile(late, 0.99) / 1e6,
         server_core_pct=cores[0],
         generator_core_pct=cores[-1],
         generator_pct=(after.generator_ns - before.generator_ns) / wall_ns * 100,
-        feedback=_feedback(load, run),
+        feedback=run.feedback,
         unmatched=unmatched,
         samples=len(run.samples),
         overflow=load.reader.overflow,
@@ -107,20 +107,11 @@ def range_of(first_ns: int, end_ns: int):  # noqa: ANN201  # a predicate
 def _sent_times(run: Run, count: int) -> array[int]:
     """When each packet left."""
     times = array("q", bytes(8 * count))
-    ends = [*run.sent[2::2], count]
+    ends = [*run.sent[2::2], run.count]
     for first, at_ns, end in zip(run.sent[::2], run.sent[1::2], ends, strict=True):
         for place in range(first, end):
             times[place] = at_ns
     return times
-
-
-def _places(load: Load) -> dict[tuple[int, bool], list[int]]:
-    """By sender and kind: where its n-th packet stands in the order of sending."""
-    places: dict[tuple[int, bool], list[int]] = {}
-    for place, due in enumerate(load.due):
-        if due.kind <= VIDEO:
-            places.setdefault((due.participant, due.kind == VIDEO), []).append(place)
-    return places
 
 
 def _offsets(load: Load, run: Run) -> dict[tuple[int, bool], int]:
@@ -142,25 +133,3 @@ def _offsets(load: Load, run: Run) -> dict[tuple[int, bool], int]:
         if offsets.setdefault((receiver, kind == VIDEO), offset) != offset:
             raise RuntimeError(f"the server renumbered what participant {receiver} gets")
     return offsets
-
-
-_NAMES = {(205, 1): "nack", (206, 1): "pli", (206, 4): "fir", (206, 15): "remb", (205, 15): "twcc"}
-
-
-def _feedback(load: Load, run: Run) -> dict[str, int]:
-    """How often which RTCP packet came, over the whole run."""
-    found: Counter[str] = Counter()
-    for receiver, data in run.others:
-        try:
-            plain = load.participants[receiver].open_report(data)
-        except Exception:
-            found["unreadable"] += 1
-            continue
-        at = 0
-        while at + 4 <= len(plain):
-            form, kind = plain[at] & 31, plain[at + 1]
-            name = {200: "sr", 201: "rr"}.get(kind) or _NAMES.get((kind, form))
-            if name:
-                found[name] += 1
-            at += 4 + 4 * int.from_bytes(plain[at + 2 : at + 4], "big")
-    return dict(found)

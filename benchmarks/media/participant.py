@@ -74,6 +74,8 @@ class Participant:
         self._incoming: Session
         self._outgoing: Session
         self._clip = clip
+        self.sources: list[int] = []
+        self._heard: dict[int, tuple[int, int]] = {}
         self._templates = [self._template(AUDIO), self._template(VIDEO)]
 
     # Signaling ----------------------------------------------------------------------------------
@@ -180,7 +182,7 @@ class Participant:
         data = arrival.data
         if data[0] < 4:
             if data[:2] == b"\0\1":
-                wire.send(self.index, self.answer(data, arrival.source), arrival.source)
+                wire.send(self.index, self.answer(data), arrival.source)
             elif data[:2] == b"\1\1" and not self.bound:
                 self.bound = True
                 self._shake(wire)
@@ -189,13 +191,13 @@ class Participant:
             if not self.connected:
                 self._shake(wire)
 
-    def answer(self, data: bytes, source: tuple[str, int]) -> bytes:
+    def answer(self, data: bytes) -> bytes:
         """The answer to a check of a server that checks too."""
         request = stun.parse_message(data)
         response = stun.Message(
             stun.Method.BINDING, stun.Class.RESPONSE, transaction_id=request.transaction_id
         )
-        response.attributes["XOR-MAPPED-ADDRESS"] = source
+        response.attributes["XOR-MAPPED-ADDRESS"] = self.remote
         response.add_message_integrity(self.pwd.encode())
         response.add_fingerprint()
         return bytes(response)
@@ -294,7 +296,11 @@ class Participant:
         ):
             blocks = b""
             if kind < len(media):
-                blocks = struct.pack("!IIIIII", media[kind], 0, a_second * number, 8, 0, 0)
+                last_sr, at_ns = self._heard.get(media[kind], (0, sent_ns))
+                waited = max(0, sent_ns - at_ns) * 65_536 // 1_000_000_000
+                blocks = struct.pack(
+                    "!IIIIII", media[kind], 0, a_second * number, 8, last_sr, waited
+                )
             ticks = self.timestamps[kind] + number * rate & 0xFFFFFFFF
             body += struct.pack(
                 "!BBHIQIII",
@@ -329,6 +335,11 @@ class Participant:
         if magic != MAGIC:
             raise RuntimeError("a packet arrived that nobody sent")
         return int.from_bytes(plain[2:4], "big"), participant, kind, number
+
+    def heard(self, report: bytes, now_ns: int) -> None:
+        """Keep a sender report of the server, for the round trip (RFC 3550 §6.4.1)."""
+        ssrc, middle = struct.unpack_from("!I2xI", report, 4)
+        self._heard[ssrc] = middle, now_ns
 
     def open_report(self, data: bytes) -> bytes:
         """Decrypt a compound packet."""

@@ -35,7 +35,7 @@ class Row:
     profile: str
 
 
-def row(results: Sequence[Result], seconds: float) -> Row:
+def row(results: Sequence[Result]) -> Row:
     """The medians over the rounds."""
 
     def of(pick: Any) -> float:
@@ -43,7 +43,7 @@ def row(results: Sequence[Result], seconds: float) -> Row:
 
     def server_pct(result: Result) -> float:
         figures = result.figures
-        return figures.cpu_us * figures.packets / seconds / 10_000
+        return figures.cpu_us * figures.packets / figures.seconds / 10_000
 
     billing = "wenzhen_calls_billing"
     return Row(
@@ -53,7 +53,7 @@ def row(results: Sequence[Result], seconds: float) -> Row:
         max_ms=of(lambda r: r.figures.max_ms),
         loss_pct=of(lambda r: r.figures.loss_pct),
         mb_per_call=of(lambda r: r.mb_per_call),
-        packets_per_s=of(lambda r: r.figures.packets / seconds),
+        packets_per_s=of(lambda r: r.figures.packets / r.figures.seconds),
         generator_late_p99_ms=of(lambda r: r.figures.late_p99_ms),
         generator_core_pct=of(lambda r: r.figures.generator_core_pct),
         server_pct=of(server_pct),
