@@ -17,6 +17,7 @@ class MediaCounters:
         handshakes: DTLS handshakes completed.
         dtls_failures: DTLS handshakes that failed, wrong fingerprints included.
         tcp_refused: TCP connections over a limit, or closed for not being ICE.
+        capped: How often a participant sent far too much, and the excess was dropped.
         dropped: What was not used, by reason.
     """
 
@@ -29,6 +30,7 @@ class MediaCounters:
     handshakes: int = 0
     dtls_failures: int = 0
     tcp_refused: int = 0
+    capped: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
 
     def drop(self, reason: str) -> None:

@@ -13,11 +13,15 @@ from media.errors import HandshakeFailed, OfferRejected
 from media.flow import Flow
 from media.ice import Address, IceCredentials, IceLite, IceResult
 from media.inbound import Inbound, Shared
+from media.limits import SAMPLE_ONE_IN, FloodGate, Take
+from media.relief import Relief
 from media.sdp import Candidate, Offer, answer
 from media.tracks import IncomingTrack, Subscription
 
 CONNECT_DEADLINE_MS: Final = 30_000
 """From the offer until DTLS is complete."""
+
+JUDGE_INTERVAL_MS: Final = 1_000
 
 
 class Path(Protocol):
@@ -68,7 +72,9 @@ class Endpoint:
     Attributes:
         transport: "udp" or "tcp" once an address is selected, before that empty.
         subscriptions: What the participant gets, by mid.
-        receive_rtp: Takes an SRTP packet from the selected address (`Inbound.receive_rtp`).
+        relief: Whether its line is too weak for video.
+        receive_rtp: Takes an SRTP packet from the selected address (`Inbound.receive_rtp`). Others
+            may take its place with each tick (`media.limits`): look it up for each packet.
         receive_rtcp: Takes an SRTCP packet from the selected address.
     """
 
@@ -78,10 +84,12 @@ class Endpoint:
         "_created_ms",
         "_dtls",
         "_elsewhere_ms",
+        "_gate",
         "_heard_ms",
         "_ice",
         "_is_over",
         "_is_told",
+        "_judged_ms",
         "_local",
         "_offer",
         "_owner",
@@ -96,6 +104,7 @@ class Endpoint:
         "names",
         "receive_rtcp",
         "receive_rtp",
+        "relief",
         "subscriptions",
         "transport",
     )
@@ -112,8 +121,13 @@ class Endpoint:
             self.send_rtcp,
             lambda track: owner.flow_began(names.participant_id, track),
         )
-        self.receive_rtp = self.inbound.receive_rtp
-        self.receive_rtcp = self.inbound.receive_rtcp
+        self._gate = FloodGate(
+            self.inbound.receive_rtp, self.inbound.receive_rtcp, shared.counters, now_ms
+        )
+        self.receive_rtp: Take[PacketBuffer] = self.inbound.receive_rtp
+        self.receive_rtcp = self._gate.receive_rtcp
+        self.relief = Relief()
+        self._judged_ms = now_ms
         self._owner = owner
         self._counters = shared.counters
         self._offer = offer
@@ -140,6 +154,11 @@ class Endpoint:
     def is_connected(self) -> bool:
         """Whether media can go: DTLS is complete and the connection not over."""
         return self._srtp is not None and not self._is_over
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether the participant sends too much, so that the excess is dropped."""
+        return self._gate.capped
 
     @property
     def is_over(self) -> bool:
@@ -241,7 +260,7 @@ class Endpoint:
     def _refused(self) -> int:
         """How many packets were not authentic so far, whoever's."""
         dropped = self._counters.dropped
-        return sum(dropped.get(reason, 0) for reason in ("srtp", "srtcp", "not_connected"))
+        return sum(dropped.get(reason, 0) for reason in ("srtp", "srtcp", "not_connected", "flood"))
 
     def _last_heard(self) -> int | None:
         """When media last came from the selected address, None for never.
@@ -356,6 +375,7 @@ class Endpoint:
         if not self.is_connected and now_ms - self._created_ms > CONNECT_DEADLINE_MS:
             self._end("connect_timeout")
             return ()
+        self.receive_rtp = self._gate.tick(now_ms, secrets.randbelow(SAMPLE_ONE_IN) == 0)
         self.inbound.tick(now_ms)
         for subscription in self.subscriptions.values():
             subscription.tick(now_ms, self.inbound.round_trip_ms)
@@ -365,6 +385,17 @@ class Endpoint:
         self._ice.settle(now_ms, self._last_heard())
         self._follow()
         return expired
+
+    def judge(self, now_ms: int) -> bool:
+        """Once a second: whether the line carries video. Returns whether that has changed."""
+        if now_ms - self._judged_ms < JUDGE_INTERVAL_MS:
+            return False
+        self._judged_ms = now_ms
+        gets_video = any(s.active and s.kind == "video" for s in self.subscriptions.values())
+        changed = self.relief.judge(self.inbound.line_state(now_ms), gets_video, now_ms)
+        if changed and not self.relief.suspended:
+            self.inbound.restart_estimate(now_ms)
+        return changed
 
     def close(self) -> tuple[Address, ...]:
         """Tell the peer, and neither send nor take anything more. Returns addresses to forget.

@@ -1,6 +1,5 @@
-"""What goes back to a source: receiver reports, NACKs, keyframe requests, bandwidth estimates."""
+"""What goes back to a source: receiver reports, NACKs, keyframe requests."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from media.rtcp import ReportBlock
@@ -18,21 +17,7 @@ NACK_INTERVALS_MS: Final = (30, 100, 400)
 """A packet is asked for again after a round trip: at least, if it is not known, and at most."""
 
 KEYFRAME_INTERVAL_MS: Final = 500
-REMB_LIFETIME_MS: Final = 5_000
-"""Receivers repeat their estimate each second (draft-alvestrand-rmcat-remb §2.3)."""
-
-START_BITRATE_BPS: Final = 800_000
-"""A clear picture of 640x480. Browsers go there at once if told in their first two seconds."""
-
 _NEVER: Final = 1 << 62
-_FALL: Final = 0.97
-
-
-@dataclass(frozen=True, slots=True)
-class _Estimate:
-    bitrate_bps: int
-    floor_bps: int
-    at_ms: int
 
 
 class ReceiveTracker:
@@ -222,37 +207,3 @@ class KeyframeRequests:
         self._wanted = False
         self._asked_ms = now_ms
         return True
-
-
-class Estimates:
-    """The bandwidth that the receivers of one source have, of which the least counts.
-
-    A receiver that has had little to receive knows little: libwebrtc starts from what came in, be
-    it voice alone, and from there adds 8 % a second. So a receiver counts with at least
-    `START_BITRATE_BPS` until its estimate falls for the first time, which says that its path is
-    full (the estimate is then 85 % of what really came through).
-    """
-
-    __slots__ = ("_by_receiver",)
-
-    def __init__(self) -> None:
-        self._by_receiver: dict[str, _Estimate] = {}
-
-    def put(self, receiver: str, bitrate_bps: int, now_ms: int) -> None:
-        """Keep a receiver's REMB."""
-        known = self._by_receiver.get(receiver)
-        if known is None or now_ms - known.at_ms >= REMB_LIFETIME_MS:
-            floor_bps = START_BITRATE_BPS
-        else:
-            fell = bitrate_bps < known.bitrate_bps * _FALL
-            floor_bps = 0 if fell else known.floor_bps
-        self._by_receiver[receiver] = _Estimate(bitrate_bps, floor_bps, now_ms)
-
-    def lowest_bps(self, now_ms: int) -> int:
-        """The least estimate that is not stale; `START_BITRATE_BPS` without any."""
-        fresh = [
-            max(estimate.bitrate_bps, estimate.floor_bps)
-            for estimate in self._by_receiver.values()
-            if now_ms - estimate.at_ms < REMB_LIFETIME_MS
-        ]
-        return min(fresh, default=START_BITRATE_BPS)

@@ -12,8 +12,9 @@ from media import red, rtcp
 from media.counters import MediaCounters
 from media.datagrams import Spares
 from media.dtls import PacketBuffer, SrtpContext
-from media.feedback import Estimates
+from media.estimates import Estimates, ReceiverEstimate
 from media.flow import Flow
+from media.relief import LineState
 from media.rtp import (
     extension_value,
     header_bytes,
@@ -28,7 +29,6 @@ from media.tracks import IncomingTrack, Source, Subscription
 
 REPORT_INTERVAL_MS: Final = 1_000
 NACK_SPACING_MS: Final = 20
-REMB_SPACING_MS: Final = 50
 MAX_SOURCES: Final = 32
 """SSRCs that one connection may use; more are dropped."""
 
@@ -54,6 +54,7 @@ class Inbound:
     Attributes:
         srtp: Its keys; None until DTLS is complete, and again when the connection is over.
         tracks: What the participant sends, by mid.
+        estimates: What its receivers can take of its video.
         subscriptions: What it gets, by the SSRC that it knows: its feedback names that.
         round_trip_ms: To the participant and back, as its reports tell (RFC 3550 §6.4.1), smoothed.
     """
@@ -61,19 +62,18 @@ class Inbound:
     __slots__ = (
         "_cname",
         "_counters",
-        "_estimates",
+        "_estimate",
         "_flow_began",
         "_lookups",
         "_nacked_ms",
         "_participant_id",
-        "_remb_bps",
-        "_remb_ms",
         "_reported_ms",
         "_scratch",
         "_send_rtcp",
         "_sources",
         "_spares",
         "_ssrc",
+        "estimates",
         "round_trip_ms",
         "srtp",
         "subscriptions",
@@ -101,12 +101,11 @@ class Inbound:
         self._sources: dict[int, Source] = {}
         self._ssrc = secrets.randbelow(0xFFFFFFFF) + 1
         self._cname = secrets.token_hex(8)
-        self._estimates = Estimates()
+        self._estimate = ReceiverEstimate()
+        self.estimates = Estimates()
         self._lookups = MAX_LOOKUPS
         self._reported_ms = 0
         self._nacked_ms = 0
-        self._remb_ms = 0
-        self._remb_bps = 0
 
     def configure(self, offer: Offer, flows: Mapping[str, Flow], screen_mid: str | None) -> None:
         """Take the tracks that an offer names; those that it still names go on.
@@ -326,7 +325,8 @@ class Inbound:
             return
         for packet in rtcp.parse(plain, min(self._lookups, rtcp.MAX_NACKED)):
             if isinstance(packet, rtcp.Remb):
-                self._receive_estimate(packet.bitrate_bps, now_ms)
+                self._estimate.put(packet.bitrate_bps, now_ms)
+                self.share_estimate(now_ms, tell=True)
                 continue
             if isinstance(packet, rtcp.SenderReport):
                 self._receive_report(packet, now_ms)
@@ -372,12 +372,35 @@ class Inbound:
             for output in source.track.outputs:
                 output.pass_report(report, now_ms)
 
-    def _receive_estimate(self, bitrate_bps: int, now_ms: int) -> None:
-        """Share what this participant can receive among those who send it video."""
+    def share_estimate(self, now_ms: int, *, tell: bool = False) -> None:
+        """Share what this participant can receive among those who send it video.
+
+        `tell`: They pass it on at once; without, when they are told of their receivers next.
+        """
+        if not self._estimate.is_fresh(now_ms):
+            return
         active = [s for s in self.subscriptions.values() if s.active]
         senders = {s.track.sender for s in active if s.track is not None and s.kind == "video"}
         for sender in senders:
-            sender.limit(self._participant_id, bitrate_bps // len(senders), now_ms)
+            bitrate_bps = self._estimate.share_bps(len(senders))
+            sender.estimates.put(self._participant_id, bitrate_bps, now_ms)
+            if tell:
+                sender.tell_estimate(now_ms)
+
+    def restart_estimate(self, now_ms: int) -> None:
+        """Video begins again after it was withheld (`media.relief`)."""
+        self._estimate.restart(now_ms)
+
+    def line_state(self, now_ms: int) -> LineState:
+        """What is known of the way to the participant."""
+        estimate = self._estimate
+        voices = [s.reports.reception for s in self.subscriptions.values() if s.kind == "audio"]
+        return LineState(
+            estimate_bps=estimate.share_bps(1) if estimate.is_fresh(now_ms) else None,
+            round_trip_ms=self.round_trip_ms,
+            voice_sent=sum(voice.sent for voice in voices if voice is not None),
+            voice_lost=sum(voice.lost for voice in voices if voice is not None),
+        )
 
     def close(self) -> None:
         """Take nothing more, and let go of all that refers back to this or to the endpoint."""
@@ -391,22 +414,19 @@ class Inbound:
 
     # What receivers ask of this participant -----------------------------------------------------
 
-    def limit(self, receiver_id: str, bitrate_bps: int, now_ms: int) -> None:
-        """Keep a receiver's estimate, and pass the least of all on."""
-        self._estimates.put(receiver_id, bitrate_bps, now_ms)
-        lowest = self._estimates.lowest_bps(now_ms)
-        if lowest != self._remb_bps and now_ms - self._remb_ms >= REMB_SPACING_MS:
-            self._send_rtcp(rtcp.receiver_report(self._ssrc, ()) + self._remb(now_ms))
+    def tell_estimate(self, now_ms: int) -> None:
+        """Tell the participant what its receivers can take, if that has changed."""
+        bitrate_bps = self.estimates.due_bps(now_ms)
+        if bitrate_bps is not None:
+            self._send_rtcp(rtcp.receiver_report(self._ssrc, ()) + self._remb(bitrate_bps, now_ms))
 
-    def _remb(self, now_ms: int) -> bytes:
-        """A REMB with the least estimate; empty while nobody gets video."""
-        tracks = self.tracks.values()
-        if not any(t.outputs for t in tracks if t.kind == "video"):
+    def _remb(self, bitrate_bps: int | None, now_ms: int) -> bytes:
+        """A REMB for all that the participant sends; empty for None."""
+        if bitrate_bps is None:
             return b""
-        self._remb_ms = now_ms
-        self._remb_bps = self._estimates.lowest_bps(now_ms)
-        ssrcs = [t.current.ssrc for t in tracks if t.current is not None]
-        return rtcp.remb(self._ssrc, self._remb_bps, ssrcs)
+        self.estimates.told(bitrate_bps, now_ms)
+        ssrcs = [t.current.ssrc for t in self.tracks.values() if t.current is not None]
+        return rtcp.remb(self._ssrc, bitrate_bps, ssrcs)
 
     def request_keyframes(self, now_ms: int) -> None:
         """Ask for the keyframes that are wanted and may be asked for now."""
@@ -441,6 +461,7 @@ class Inbound:
         self._lookups = MAX_LOOKUPS
         self._request_missing(now_ms)
         self.request_keyframes(now_ms)
+        self.tell_estimate(now_ms)
         if now_ms - self._reported_ms >= REPORT_INTERVAL_MS:
             self._report(now_ms)
 
@@ -454,5 +475,5 @@ class Inbound:
         self._send_rtcp(
             rtcp.receiver_report(self._ssrc, blocks)
             + rtcp.source_description(self._ssrc, self._cname)
-            + self._remb(now_ms)
+            + self._remb(self.estimates.bitrate_bps(now_ms), now_ms)
         )

@@ -138,15 +138,17 @@ class MediaPort:
         media_port._ticker = asyncio.create_task(media_port._tick(), name="media-tick")
         return media_port
 
-    def room(self, room_id: str, listener: RoomListener) -> Room:
+    def room(self, room_id: str, listener: RoomListener, max_video_bps: int = 0) -> Room:
         """Open a room. It delivers nothing until `Room.deliver`.
 
+        Args:
+            max_video_bps: What each participant may send of video; 0 for no limit.
         Raises:
             ValueError: there is a room of this id already.
         """
         if room_id in self._rooms:
             raise ValueError(f"room {room_id} is open already")
-        room = self._rooms[room_id] = Room(room_id, listener, self, self._drop_room)
+        room = self._rooms[room_id] = Room(room_id, listener, self, self._drop_room, max_video_bps)
         return room
 
     def probe(self, name: str, sdp: str) -> str:

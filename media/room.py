@@ -22,7 +22,7 @@ from media.inbound import Shared
 from media.quality import LineQuality, LineWatch
 from media.sdp import Candidate, parse_offer
 from media.seating import HOME, SCREEN, Seat, assign, needed
-from media.tracks import IncomingTrack, Subscription, Tap
+from media.tracks import IncomingTrack, Sender, Subscription, Tap
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,12 @@ class RoomListener(Protocol):
         `code`: "dtls_failed", "fingerprint_mismatch", "connect_timeout" or "closed_by_peer".
         """
 
+    def video_suspended(self, participant_id: str, suspended: bool) -> None:
+        """Whether video is withheld from a participant, whose line is too weak for it."""
+
+    def flooding(self, participant_id: str, capped: bool) -> None:
+        """Whether a participant sends far too much, so that the excess is dropped."""
+
 
 class Switchboard(Protocol):
     """What a room needs of the port."""
@@ -92,7 +98,10 @@ class Recording(Protocol):
 class Participant:
     """One participant of a room; it outlives its connections."""
 
-    __slots__ = ("endpoint", "flows", "line", "participant_id", "retired", "seats", "side")
+    __slots__ = (
+        "capped", "endpoint", "flows", "line", "participant_id", "retired", "seats", "side",
+        "suspended",
+    )  # fmt: skip
 
     def __init__(self, participant_id: str, side: str, flows: Mapping[str, Flow]) -> None:
         """`flows` by role: new ones, or those of its earlier stay in the room."""
@@ -103,6 +112,7 @@ class Participant:
         self.line = LineWatch()
         self.retired: list[str] = []  # connections that newer ones replaced, oldest first
         self.seats: dict[str, int] = {}  # whom it gets where (media.seating)
+        self.suspended = self.capped = False  # as the listener was told
 
     def sends(self, kinds: frozenset[str]) -> bool:
         """Whether media of any of these kinds flows from the participant."""
@@ -149,7 +159,9 @@ class Room:
         listener: RoomListener,
         switchboard: Switchboard,
         closed: Callable[[str], None],
+        max_video_bps: int = 0,
     ) -> None:
+        """`max_video_bps`: What each participant may send of video; 0 for no limit."""
         self.room_id = room_id
         self._listener = listener
         self._switchboard = switchboard
@@ -157,6 +169,8 @@ class Room:
         self._participants: dict[str, Participant] = {}  # in the order of joining
         self._flows: dict[str, Mapping[str, Flow]] = {}  # also of who left and may return
         self._delivered: frozenset[str] = frozenset()
+        self._is_withheld = False
+        self._max_video_bps = max_video_bps
         self._screen: str | None = None  # who shares one
         self._recording: Recording | None = None
         self._is_closed = False
@@ -194,6 +208,7 @@ class Room:
         if endpoint is None or endpoint.names.connection_id != connection_id:
             names = Names(participant_id, connection_id)
             endpoint = Endpoint(self, names, offer, self._switchboard.shared, now_ms)
+            endpoint.inbound.estimates.max_bps = self._max_video_bps
         endpoint.negotiate(offer, participant.flows, screen_mid)
         answer = endpoint.answer(self._switchboard.candidates)
         if endpoint is not participant.endpoint:
@@ -242,9 +257,13 @@ class Room:
         ]
         return needed(receiver.seats), tuple(found)
 
-    def deliver(self, mode: str | None) -> None:
-        """Let "voice" or "video" through from now on, or None: nothing."""
+    def deliver(self, mode: str | None, *, video_withheld: bool = False) -> None:
+        """Let "voice" or "video" through from now on, or None: nothing.
+
+        `video_withheld`: With "voice", though video is agreed on, until all lines can carry it.
+        """
         self._delivered = DELIVERED[mode]
+        self._is_withheld = video_withheld
         self._connect_tracks()
 
     def record(self, recording: Recording | None) -> None:
@@ -278,18 +297,40 @@ class Room:
 
     def tick(self, now_ms: int) -> None:
         """Each 100 ms: flows that have stopped, and what endpoints have to do by time."""
-        stopped = False
+        changed = False
         for participant in tuple(self._participants.values()):
             for role, flow in participant.flows.items():
                 at_ms = flow.expire(now_ms)
                 if at_ms is not None:
-                    stopped = True
+                    changed = True
                     self._tell_stopped(participant, role, at_ms)
             endpoint = participant.endpoint
             if endpoint is not None:
                 self._switchboard.forget(endpoint, endpoint.tick(now_ms))
-        if stopped:
+                changed |= self._relieve(endpoint, now_ms)
+        if changed:
             self._connect_tracks()
+        for participant in tuple(self._participants.values()):
+            self._tell_line(participant)
+
+    def _relieve(self, endpoint: Endpoint, now_ms: int) -> bool:
+        """Keep video from a line that is too weak for it, or let it come again."""
+        if "video" in self._delivered or self._is_withheld:
+            return endpoint.judge(now_ms)
+        endpoint.relief.reset()
+        return False
+
+    def _tell_line(self, participant: Participant) -> None:
+        who, endpoint = participant.participant_id, participant.endpoint
+        suspended = endpoint is not None and endpoint.relief.suspended
+        if suspended != participant.suspended:
+            participant.suspended = suspended
+            self._guarded(self._listener.video_suspended, who, suspended)
+        capped = endpoint is not None and endpoint.is_capped
+        if capped != participant.capped:
+            participant.capped = capped
+            self._switchboard.shared.counters.capped += capped
+            self._guarded(self._listener.flooding, who, capped)
 
     async def leave(self, participant_id: str) -> None:
         """Disconnect a participant. Its flows stop with their last packet."""
@@ -297,6 +338,7 @@ class Room:
         if participant is None:
             return
         self._disconnect(participant, retire=False)
+        self._tell_line(participant)
         if self._screen == participant_id:
             self._screen = None
         for role, flow in participant.flows.items():
@@ -360,6 +402,8 @@ class Room:
         }
         sending = {p.side for p in people.values() if p.sends(self._delivered)}
         delivery = _Delivery(self._delivered, sending >= _BILLED)
+        watchers: dict[Sender, set[str]] = {}
+        withheld: set[Sender] = set()
         for receiver in people.values():
             self._seat(receiver)
             if receiver.endpoint is None:
@@ -369,10 +413,17 @@ class Room:
             for line in receiver.endpoint.subscriptions.values():
                 sender, track = self._source(at.get(line.position), line.kind)
                 active = reached and sender and track and delivery.takes(sender, track)
+                if track and active and line.kind == "video":
+                    if receiver.endpoint.relief.suspended:
+                        active = False
+                        withheld.add(track.sender)
+                    else:
+                        watchers.setdefault(track.sender, set()).add(receiver.participant_id)
                 line.feed(track, bool(active))
                 if track is not None and line.active:
                     outputs[track].append(line)
         now_ms = self._switchboard.now_ms()
+        self._tell_estimates(watchers, withheld, now_ms)
         for track, lines in outputs.items():
             track.outputs = tuple(lines)
             track.sender.request_keyframes(now_ms)
@@ -384,6 +435,18 @@ class Room:
         for who, sender in self._participants.items():
             for track in sender.tracks():
                 track.tap = None if recording is None else recording.tap(who, track)
+
+    def _tell_estimates(
+        self, watchers: Mapping[Sender, set[str]], withheld: set[Sender], now_ms: int
+    ) -> None:
+        """Tell every sender what those can take who get its video now."""
+        inbounds = [p.endpoint.inbound for p in self._participants.values() if p.endpoint]
+        for inbound in inbounds:
+            inbound.share_estimate(now_ms)
+        for inbound in inbounds:
+            is_withheld = self._is_withheld or inbound in withheld
+            inbound.estimates.serve(watchers.get(inbound, ()), is_withheld)
+            inbound.tell_estimate(now_ms)
 
     def _seat(self, receiver: Participant) -> None:
         present = [who for who, p in self._participants.items() if p is not receiver]

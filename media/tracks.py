@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from media.dtls import PacketBuffer
+from media.estimates import Estimates
 from media.feedback import KeyframeRequests, ReceiveTracker
 from media.flow import Flow
 from media.forwarder import Forwarder, OutgoingStream
@@ -41,8 +42,12 @@ class Sender(Protocol):
     def request_keyframes(self, now_ms: int) -> None:
         """Ask now for the keyframes that are wanted."""
 
-    def limit(self, receiver_id: str, bitrate_bps: int, now_ms: int) -> None:
-        """Keep a receiver's bandwidth, and pass the least of all on."""
+    @property
+    def estimates(self) -> Estimates:
+        """What its receivers can take."""
+
+    def tell_estimate(self, now_ms: int) -> None:
+        """Pass on what they can take, if that has changed."""
 
 
 class Source:

@@ -73,7 +73,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class ModeChanged:
-    """Both agreed on another mode."""
+    """Another mode is carried from now on: as agreed, or voice for as long as video cannot be."""
 
     mode: Mode
     at_ms: int

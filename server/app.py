@@ -106,7 +106,7 @@ async def _wire(
     clock, accounts = Clock(), Accounts(storage, session_s=settings.session_s)
     node, tasks = _node(), Tasks()
     auditor = Auditor(storage)
-    calls = Calls(storage, media, node)
+    calls = Calls(storage, media, node, settings.max_video_kbps * 1000)
 
     def audit(kind: str, fields: Mapping[str, str]) -> None:
         actor = f"physician:{who}" if (who := fields.get("physician_id")) else "page"

@@ -17,7 +17,7 @@ from metering.quality import Tally
 from metering.rating import Charge, rate
 from metering.tariff import Tariff
 from metering.terms import EndCause, Mode, Side
-from server.clock import wall_ms
+from server.clock import monotonic_ms, wall_ms
 from signaling.events import (
     Disengage,
     Effect,
@@ -43,6 +43,11 @@ _DISENGAGED: Final = {
 Report = Callable[[str, Fact], None]
 
 
+def _party(participant_id: str) -> Party | None:
+    """The billed side that a participant is, None for guests."""
+    return next((party for party in PARTIES if party == participant_id), None)
+
+
 class Call:
     """The live part of one consult. All methods run on the event loop and return at once.
 
@@ -60,6 +65,10 @@ class Call:
         self.tally: Tally = {}
         self.engaged = self.held = False
         self.mode = Mode.VIDEO
+        self.weak: set[Party] = set()
+        """Whose line is too weak for pictures: until it is not, voice is carried and billed."""
+        self.capped: set[Party] = set()
+        """Who sends far too much: the excess is dropped."""
         self._parted: Pause = "both_silent"
         self._flowing = dict.fromkeys(PARTIES, False)
         self._report, self._changed = report, changed
@@ -89,7 +98,7 @@ class Call:
                 self._step(m.Resumed(now_ms))
                 self.held = False
             case SwitchMode(mode=mode):
-                self._step(m.ModeChanged(Mode(mode), now_ms))
+                self._step(m.ModeChanged(self._carried(Mode(mode)), now_ms))
                 self.mode = Mode(mode)
             case Disengage(cause=cause, party=party):
                 self.engaged = False
@@ -103,8 +112,16 @@ class Call:
 
     def gate(self) -> None:
         """Let the room carry what is billed now, and nothing else."""
-        if self.room is not None:
-            self.room.deliver(self.mode.value if self.engaged and not self.held else None)
+        if self.room is None:
+            return
+        carried = self._carried(self.mode)
+        open_ = self.engaged and not self.held
+        withheld = open_ and carried is not self.mode
+        self.room.deliver(carried.value if open_ else None, video_withheld=withheld)
+
+    def _carried(self, agreed: Mode) -> Mode:
+        """The mode that is carried and billed where this one is agreed on."""
+        return Mode.VOICE if self.weak else agreed
 
     def _engage(self, physician_id: str, mode: Mode, now_ms: int) -> None:
         if self.meter is None:
@@ -114,7 +131,7 @@ class Call:
             if self._flowing[party] and not self._metered(party):
                 self._step(m.FlowStarted(Side(party), now_ms))
         self._step(m.PhysicianChanged(physician_id, now_ms))
-        self._step(m.ModeChanged(mode, now_ms))
+        self._step(m.ModeChanged(self._carried(mode), now_ms))
         self._step(m.Resumed(now_ms))
         self._step(m.Engaged(now_ms))
         self.mode, self.engaged, self.held = mode, True, False
@@ -140,6 +157,31 @@ class Call:
 
     def failed(self, participant_id: str, connection_id: str, code: str) -> None:
         """`media.room.RoomListener`: the connection will not come up; the page tries again."""
+
+    def video_suspended(self, participant_id: str, suspended: bool) -> None:
+        """`media.room.RoomListener`: a line is too weak for pictures, or not any more.
+
+        Of the two billed sides: nobody then gets pictures, and the time is billed as voice.
+        """
+        party = _party(participant_id)
+        if party is None:
+            return
+        now_ms = monotonic_ms()
+        (self.weak.add if suspended else self.weak.discard)(party)
+        try:
+            if self.engaged:
+                self._step(m.ModeChanged(self._carried(self.mode), now_ms))
+        finally:
+            self.gate()
+        self.observe(now_ms)
+        self._changed(self)
+
+    def flooding(self, participant_id: str, capped: bool) -> None:
+        """`media.room.RoomListener`: a participant sends far too much, or not any more."""
+        party = _party(participant_id)
+        if party is not None:
+            (self.capped.add if capped else self.capped.discard)(party)
+            self._changed(self)
 
     def observe(self, now_ms: int) -> None:
         """Bring the meter up to the last packets, and report sides that began or fell silent.
@@ -173,7 +215,7 @@ class Call:
         if self.room is None:
             return False, None
         flow = self.room.flow(party)
-        kinds = _CARRIED[self.mode]
+        kinds = _CARRIED[self._carried(self.mode)]
         on = [kind for kind in kinds if flow.on[kind]]
         lasts = [last for kind in on or kinds if (last := flow.last_ms[kind]) is not None]
         return bool(on), max(lasts, default=None)

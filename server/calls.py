@@ -63,8 +63,11 @@ class Pages(Protocol):
 class Calls:
     """Implements :class:`signaling.ports.CallControl`."""
 
-    def __init__(self, storage: Storage, media: MediaPort, node: str) -> None:
+    def __init__(
+        self, storage: Storage, media: MediaPort, node: str, max_video_bps: int = 0
+    ) -> None:
         self._storage, self._media, self.node = storage, media, node
+        self._max_video_bps = max_video_bps
         self._calls: dict[str, Call] = {}
         self._prepared: dict[str, Call] = {}
         self._closing = Tasks()
@@ -109,7 +112,7 @@ class Calls:
         """Connect a participant's media; see the port."""
         call = self._calls.get(consult.id) or await self._call(consult.id)
         if call.room is None:
-            call.room = self._media.room(consult.id, call)
+            call.room = self._media.room(consult.id, call, self._max_video_bps)
             call.gate()
         side = who if who in PARTIES else "guest"
         try:

@@ -72,6 +72,7 @@ class _Live(Collector):
             ("stun", "STUN requests answered"),
             ("path_changes", "Connections that moved to another address"),
             ("handshakes", "DTLS handshakes completed"),
+            ("capped", "Participants whose flood was cut off"),
             ("dtls_failures", "DTLS handshakes that failed"),
             ("tcp_refused", "TCP connections over a limit or closed for not being ICE"),
         ):

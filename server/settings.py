@@ -34,6 +34,13 @@ def _seconds(text: str) -> int:
     return seconds
 
 
+def _kbps(text: str) -> int:
+    kbps = int(text)
+    if kbps != 0 and not 100 <= kbps <= 20_000:
+        raise ValueError("kbit/s: 100 to 20000, or 0")
+    return kbps
+
+
 def _switch(text: str) -> bool:
     if text.lower() not in {"1", "0", "true", "false", "yes", "no", "on", "off"}:
         raise ValueError("on or off")
@@ -115,6 +122,9 @@ OPTIONS: Final = (
     Option("media_port", _port, "UDP and TCP port of all calls; 0 takes a free one"),
     Option("media_udp", _switch, "offer UDP to browsers"),
     Option("media_tcp", _switch, "offer TCP to browsers, for networks without UDP"),
+    Option(
+        "max_video_kbps", _kbps, "most video that one participant may send, kbit/s; 0: no limit"
+    ),
     Option("advertise", _addresses, "addresses browsers reach the media port at, comma separated"),
     Option("stun_urls", _ice_urls("stun|stuns"), "STUN servers for browsers, comma separated"),
     Option(
@@ -157,6 +167,7 @@ class Settings:
     media_port: int = 8081
     media_udp: bool = True
     media_tcp: bool = True
+    max_video_kbps: int = 0
     advertise: tuple[str, ...] = ()
     stun_urls: tuple[str, ...] = ()
     turn_urls: tuple[str, ...] = ()

@@ -55,6 +55,12 @@ class Listener:
     def failed(self, participant_id: str, connection_id: str, code: str) -> None:
         self._add("failed", participant_id, connection_id, code)
 
+    def video_suspended(self, participant_id: str, suspended: bool) -> None:
+        self._add("video_suspended", participant_id, suspended)
+
+    def flooding(self, participant_id: str, capped: bool) -> None:
+        self._add("flooding", participant_id, capped)
+
     async def wait(self, *start: Any) -> tuple[Any, ...]:
         """The first event that begins with `start`."""
         async with asyncio.timeout(TIMEOUT_S):

@@ -10,10 +10,7 @@ from media.feedback import (
     KEYFRAME_INTERVAL_MS,
     MAX_MISSING,
     NACK_INTERVALS_MS,
-    REMB_LIFETIME_MS,
     REPAIR_MS,
-    START_BITRATE_BPS,
-    Estimates,
     KeyframeRequests,
     ReceiveTracker,
 )
@@ -148,27 +145,3 @@ def test_keyframes_are_not_asked_for_in_a_rush() -> None:
     assert not requests.due(KEYFRAME_INTERVAL_MS - 1)
     assert requests.due(KEYFRAME_INTERVAL_MS)
     assert not requests.due(10 * KEYFRAME_INTERVAL_MS)
-
-
-def test_the_weakest_receiver_counts() -> None:
-    estimates = Estimates()
-    assert estimates.lowest_bps(0) == START_BITRATE_BPS
-    estimates.put("a", 2_000_000, 0)
-    estimates.put("b", 1_500_000, 0)
-    assert estimates.lowest_bps(0) == 1_500_000
-    estimates.put("a", 2_000_000, REMB_LIFETIME_MS - 1)
-    assert estimates.lowest_bps(REMB_LIFETIME_MS) == 2_000_000
-
-
-def test_a_receiver_counts_low_only_after_its_estimate_fell() -> None:
-    """An estimate that only rises from little says nothing about the path."""
-    estimates = Estimates()
-    estimates.put("a", 60_000, 0)
-    estimates.put("a", 65_000, 1_000)
-    assert estimates.lowest_bps(1_000) == START_BITRATE_BPS
-    estimates.put("a", 40_000, 2_000)
-    assert estimates.lowest_bps(2_000) == 40_000
-    estimates.put("a", 45_000, 3_000)
-    assert estimates.lowest_bps(3_000) == 45_000
-    estimates.put("a", 50_000, 3_000 + REMB_LIFETIME_MS)
-    assert estimates.lowest_bps(3_000 + REMB_LIFETIME_MS) == START_BITRATE_BPS

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from media import rtcp
 from metering import checkpoints
 from server.clock import wall_ms
 from tests.postgres import PostgresServer
@@ -274,3 +275,20 @@ def _packets(party: Party, kind: str) -> list[bytes]:
 
 def _kinds(party: Party) -> set[str]:
     return {kind for kind in ("audio", "video") if _packets(party, kind)}
+
+
+async def test_while_a_line_is_too_weak_for_pictures_voice_is_billed(clinic: Clinic) -> None:
+    """What is not billed is not delivered, and what is not delivered is not billed."""
+    async with in_call(clinic) as (patient, physician):
+        await patient.metered("video", 500)
+        for bitrate_bps in (300_000, 50_000):
+            report = rtcp.receiver_report(1, ()) + rtcp.remb(1, bitrate_bps, [])
+            await physician.peer.send_rtcp(report)
+        first = await patient.metered("voice", 300)
+        seen = len(_packets(patient, "video")), len(_packets(physician, "video"))
+        later = await patient.metered("voice", first["voice_ms"] + 1_000)
+        assert later["video_ms"] == first["video_ms"]
+        assert (len(_packets(patient, "video")), len(_packets(physician, "video"))) == seen
+        record = await finished(clinic, physician)
+    assert [segment["mode"] for segment in record["segments"]] == ["video", "voice"]
+    assert record["segments"][0]["end_cause"] == "mode_change"

@@ -1,0 +1,145 @@
+"""Video gives way to voice on lines that cannot carry both, and comes back."""
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media.relief import (
+    FIRST_WAIT_MS,
+    LEAST_VIDEO_BPS,
+    LONGEST_WAIT_MS,
+    WEAK_AFTER_MS,
+    LineState,
+    Relief,
+)
+
+SECOND = 1_000
+
+
+def watch(
+    state: Callable[[int, bool], LineState], seconds: int, relief: Relief | None = None
+) -> list[bool]:
+    """Judge a line each second; `state` is told the second and whether video is withheld."""
+    relief = relief or Relief()
+    shown = []
+    for second in range(seconds):
+        now = state(second, relief.suspended)
+        relief.judge(now, not relief.suspended, second * SECOND)
+        shown.append(relief.suspended)
+    return shown
+
+
+@given(
+    estimates=st.lists(st.none() | st.integers(LEAST_VIDEO_BPS, 10**7), min_size=1, max_size=60),
+    round_trip_ms=st.integers(0, 2_000),
+    lost=st.integers(0, 50),
+)
+def test_a_line_that_only_loses_or_is_only_long_keeps_its_pictures(
+    estimates: list[int | None], round_trip_ms: int, lost: int
+) -> None:
+    """Loss on the air and a satellite are no queue: less video would not help voice."""
+
+    def state(second: int, _: bool) -> LineState:
+        return LineState(
+            estimates[second % len(estimates)], round_trip_ms, second * 50, second * lost
+        )
+
+    assert not any(watch(state, 60))
+
+
+@given(round_trips=st.lists(st.none() | st.integers(0, 5_000), min_size=1, max_size=60))
+def test_a_long_queue_without_loss_keeps_its_pictures(round_trips: list[int | None]) -> None:
+    """The estimate falls by itself then: the sender adapts, and that is enough."""
+
+    def state(second: int, _: bool) -> LineState:
+        return LineState(500_000, round_trips[second % len(round_trips)], second * 50, 0)
+
+    assert not any(watch(state, 60))
+
+
+@given(dips=st.lists(st.integers(0, 2), min_size=1, max_size=30))
+def test_a_short_dip_keeps_its_pictures(dips: list[int]) -> None:
+    weak = [flag for dip in dips for flag in [*[True] * dip, False]]
+
+    def state(second: int, _: bool) -> LineState:
+        return LineState(50_000 if weak[second % len(weak)] else 200_000, 50, second * 50, 0)
+
+    assert not any(watch(state, len(weak)))
+
+
+@given(estimate_bps=st.integers(0, LEAST_VIDEO_BPS - 1), after=st.integers(0, 20))
+def test_a_line_below_the_least_picture_carries_voice_alone(estimate_bps: int, after: int) -> None:
+    def state(second: int, _: bool) -> LineState:
+        return LineState(estimate_bps if second >= after else 500_000, 50, second * 50, 0)
+
+    shown = watch(state, after + 8)
+    assert shown.index(True) == after + WEAK_AFTER_MS // SECOND
+
+
+@given(base_ms=st.integers(1, 300), lost=st.integers(10, 45))
+def test_voice_that_is_lost_in_a_queue_stops_pictures(base_ms: int, lost: int) -> None:
+    def state(second: int, _: bool) -> LineState:
+        queue_ms = 0 if second < 10 else base_ms * 3 + 300
+        return LineState(400_000, base_ms + queue_ms, second * 50, max(0, second - 10) * lost)
+
+    shown = watch(state, 20)
+    assert not any(shown[:10])
+    assert shown[-1]
+
+
+@given(recovers=st.integers(5, 120))
+def test_pictures_come_back_on_a_line_that_has_recovered(recovers: int) -> None:
+    def state(second: int, suspended: bool) -> LineState:
+        weak = second < recovers and not suspended
+        return LineState(50_000 if weak else 500_000, 50, second * 50, 0)
+
+    shown = watch(state, recovers + LONGEST_WAIT_MS // SECOND + WEAK_AFTER_MS // SECOND + 1)
+    assert not shown[-1]
+
+
+def test_each_relapse_doubles_the_wait() -> None:
+    """A picture that comes for three seconds in every eight is worse than none."""
+
+    def state(second: int, _: bool) -> LineState:
+        return LineState(50_000, 50, second * 50, 0)
+
+    shown = watch(state, 300)
+    lengths, length = [], 0
+    for suspended in shown:
+        if suspended:
+            length += 1
+        elif length:
+            lengths.append(length)
+            length = 0
+    first = FIRST_WAIT_MS // SECOND
+    assert lengths[:6] == [first, 2 * first, 4 * first, 8 * first, 12 * first, 12 * first]
+
+
+def test_nothing_comes_back_while_voice_still_suffers() -> None:
+    def state(second: int, _: bool) -> LineState:
+        lossy = second < 60
+        return LineState(
+            50_000 if second < 5 else None, 50, second * 50, min(second, 60) * 10 * lossy
+        )
+
+    shown = watch(state, 70)
+    assert all(shown[4:60])
+    assert not shown[-1]
+
+
+def test_a_call_without_pictures_is_not_judged() -> None:
+    relief = Relief()
+    for second in range(20):
+        relief.judge(LineState(10_000), False, second * SECOND)
+    assert not relief.suspended
+
+
+def test_reports_that_stop_coming_do_not_keep_pictures_away() -> None:
+    relief = Relief()
+    for second in range(8):
+        relief.judge(LineState(10_000, 50, second * 50, second * 20), True, second * SECOND)
+    assert relief.suspended
+    for second in range(8, 40):
+        relief.judge(LineState(None, 50, 400, 160), False, second * SECOND)
+    assert not relief.suspended
