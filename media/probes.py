@@ -12,9 +12,9 @@ from media.sdp import parse_offer
 from media.tracks import IncomingTrack
 
 LIFE_MS: Final = 10_000
-MAX_PROBES: Final = 64
-MAX_PER_NAME: Final = 4
-"""Of one caller at once: one for each way, and one more that is tried again."""
+MAX_PROBES: Final = 128
+MAX_PER_NAME: Final = 8
+"""Of one caller at once: three ways, tested, and tested again."""
 
 
 class Probes:
@@ -31,7 +31,7 @@ class Probes:
         """Answer an offer with a connection that ends after 10 s.
 
         Args:
-            name: Who asks: each has four at most, all together 64.
+            name: Who asks: each has 8 at most, all together 128.
         Raises:
             OfferRejected: the offer cannot be used.
             ProbesBusy: there are too many now.

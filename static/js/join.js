@@ -11,8 +11,10 @@ import { Words, initialLanguage, languageSwitch, rememberLanguage, translatePage
 import { exposeForTests } from "./measure.js";
 import { CallMedia } from "./media.js";
 import { renderPatient, whoTreats } from "./patient-view.js";
+import { onNetworkChange } from "./peer.js";
 import { CommandRefused, Signal, newId } from "./signal.js";
 import { Sounds } from "./sound.js";
+import { WayView } from "./way-view.js";
 
 /** @typedef {import("./protocol").PatientCommand} Command */
 /** @typedef {import("./protocol").PatientMessage} Message */
@@ -68,6 +70,12 @@ const media = new CallMedia(
 );
 const callView = new CallView(media, "patient", LIFE.signal);
 const deviceView = new DeviceView(media, LIFE.signal);
+const wayView = new WayView(
+  async (sdp, abort) => (await signal.command({ kind: "probe", sdp }, abort)).sdp ?? "",
+  () => render(),
+  LIFE.signal,
+);
+onNetworkChange(() => wayView.test(), LIFE.signal);
 
 /** @returns {import("./consult.js").PatientPhase} */
 function phaseNow() {
@@ -94,6 +102,10 @@ function render() {
   media.lost(page.mediaLost);
   renderPatient(phase, page, words, media, local);
   deviceView.render(words, mode === "video" && !media.cameraOff, phase === "agree");
+  // Once the devices are allowed or not: a browser tells of its networks by that permission.
+  const { audio, trouble } = media.devices;
+  const asked = audio !== null || trouble.audio !== null;
+  wayView.render(words, phase === "agree" && local.agreed && asked, page.iceServers);
   const other = view ? whoTreats(words, view) : "";
   callView.render({ page, words, other, visible: phase === "in-call" });
   if (phase !== shown) entered(phase, shown);

@@ -12,6 +12,7 @@ import { ref } from "./dom.js";
  * @property {number} bytesReceived
  * @property {number} bytesSent
  * @property {string | null} protocol  of the selected candidate pair: udp or tcp
+ * @property {string | null} relay  how this page reaches its TURN server: udp, tcp or tls; null: none
  * @property {string} iceConnectionState
  * @property {string} connectionState
  */
@@ -31,6 +32,7 @@ export async function measure(pc) {
     bytesReceived: 0,
     bytesSent: 0,
     protocol: null,
+    relay: null,
     iceConnectionState: pc?.iceConnectionState ?? "none",
     connectionState: pc?.connectionState ?? "none",
   };
@@ -48,7 +50,9 @@ export async function measure(pc) {
       result.framesSent += report.framesSent ?? 0;
     } else if (report.type === "transport") {
       const pair = byId.get(report.selectedCandidatePairId);
-      result.protocol = byId.get(pair?.localCandidateId)?.protocol ?? null;
+      const local = byId.get(pair?.localCandidateId);
+      result.protocol = local?.protocol ?? null;
+      result.relay = local?.relayProtocol ?? null;
     }
   }
   return result;

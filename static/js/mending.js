@@ -11,6 +11,7 @@
  * @property {number} received  RTP packets of this connection so far
  * @property {boolean} expected  the other side's media should be arriving
  * @property {boolean} unheard  the server hears nothing from this side, though it sends
+ * @property {boolean} pending  an offer is not answered yet
  * @property {number} nowMs
  */
 
@@ -19,26 +20,31 @@
  * @property {number} received
  * @property {number} quietSinceMs  when something last came, or was not expected
  * @property {number} tries  of mending, since all was well
- * @property {number} againAtMs  the next try
+ * @property {number} triedAtMs  the last one
+ * @property {number} againAtMs  the next one
  */
 
 /** @typedef {"none" | "restart" | "renew" | "relay"} Remedy */
 
 /** Voice alone is 50 packets a second. */
 export const QUIET_MS = 1000;
-/** How long an ICE restart may take before a new connection is tried. */
-export const RESTART_WITHIN_MS = 2000;
+/**
+ * How long an ICE restart may take before a new connection is tried. Chromium stays on a pair that
+ * was good for 2.5 s: from UDP to TCP a new connection is sooner.
+ */
+export const RESTART_WITHIN_MS = 1500;
+/** How long the answer to an offer may take before that is tried; so long the network is slow. */
+export const ANSWER_WITHIN_MS = 5000;
+/** After the answer. */
+const CONNECT_WITHIN_MS = 1000;
 const FIRST_RENEWAL_MS = 3000;
 const LONGEST_RENEWAL_MS = 12_000;
+/** The server finds the two sides silent one after the other; between, nothing is known. */
+const FORGET_MS = 10_000;
 
 /** @param {number} nowMs  @returns {Watch} of a connection about which nothing is known */
 export function startWatch(nowMs) {
-  return { received: 0, quietSinceMs: nowMs, tries: 0, againAtMs: 0 };
-}
-
-/** @param {Watch} watch  @param {Signs} signs  @returns {boolean} media is interrupted */
-function troubled(watch, signs) {
-  return signs.unheard || (signs.expected && signs.nowMs - watch.quietSinceMs >= QUIET_MS);
+  return { received: 0, quietSinceMs: nowMs, tries: 0, triedAtMs: 0, againAtMs: 0 };
 }
 
 /**
@@ -47,18 +53,20 @@ function troubled(watch, signs) {
  * @returns {{watch: Watch, trouble: boolean, remedy: Remedy}} the remedy is to be tried at once
  */
 export function nextWatch(watch, signs) {
-  const { received, nowMs } = signs;
-  const arrives = received !== watch.received || !signs.expected;
-  const seen = { ...watch, received, quietSinceMs: arrives ? nowMs : watch.quietSinceMs };
-  if (!troubled(seen, signs))
-    return { watch: { ...seen, tries: 0, againAtMs: 0 }, trouble: false, remedy: "none" };
-  if (nowMs < seen.againAtMs) return { watch: seen, trouble: true, remedy: "none" };
-  const againAtMs = nowMs + waitMs(seen.tries);
-  return {
-    watch: { ...seen, tries: seen.tries + 1, againAtMs },
-    trouble: true,
-    remedy: remedyOf(seen.tries),
-  };
+  const { received, expected, unheard, pending, nowMs } = signs;
+  const arrives = received !== watch.received;
+  const quietSinceMs = arrives || !expected ? nowMs : watch.quietSinceMs;
+  const seen = { ...watch, received, quietSinceMs };
+  if (!unheard && nowMs - quietSinceMs < QUIET_MS) {
+    const well = (expected && arrives) || nowMs - watch.triedAtMs > FORGET_MS;
+    return { watch: well ? { ...seen, tries: 0 } : seen, trouble: false, remedy: "none" };
+  }
+  if (pending && seen.tries > 0 && nowMs - seen.triedAtMs < ANSWER_WITHIN_MS)
+    seen.againAtMs = Math.max(seen.againAtMs, nowMs + CONNECT_WITHIN_MS);
+  if (seen.tries > 0 && nowMs < seen.againAtMs)
+    return { watch: seen, trouble: true, remedy: "none" };
+  const tried = { tries: seen.tries + 1, triedAtMs: nowMs, againAtMs: nowMs + waitMs(seen.tries) };
+  return { watch: { ...seen, ...tried }, trouble: true, remedy: remedyOf(seen.tries) };
 }
 
 /** @param {number} tries  before this one  @returns {Remedy} */

@@ -29,7 +29,7 @@ import { newId } from "./signal.js";
 
 const DISCONNECTED_GRACE_MS = 1000;
 const CONNECT_WITHIN_MS = 5000;
-const ANSWER_WITHIN_MS = 1500;
+const STUCK_AFTER_MS = 1500;
 const LOOK_EVERY_MS = 250;
 const FIRST_RENEWAL_MS = 500;
 const LONGEST_RENEWAL_MS = 10_000;
@@ -286,7 +286,7 @@ export class Peer {
       return;
     }
     connection.negotiating = true;
-    const stuck = setTimeout(() => this.#ports.stuck(), ANSWER_WITHIN_MS);
+    const stuck = setTimeout(() => this.#ports.stuck(), STUCK_AFTER_MS);
     try {
       if (fresh || connection.stale) {
         connection.stale = false;
@@ -344,9 +344,11 @@ export class Peer {
     this.#looking = false;
     if (connection !== this.#connection) return;
     const { expected, unheard } = this.#hints;
-    const signs = { received, expected, unheard: unheard && this.#tracks.audio !== null };
     const { watch, trouble, remedy } = nextWatch(this.#health, {
-      ...signs,
+      received,
+      expected,
+      unheard: unheard && this.#tracks.audio !== null,
+      pending: connection.negotiating,
       nowMs: performance.now(),
     });
     this.#health = watch;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
+  ANSWER_WITHIN_MS,
   QUIET_MS,
   RESTART_WITHIN_MS,
   hintsOf,
@@ -21,7 +22,7 @@ function watched(lookMs, signs) {
   /** @type {[number, string][]} */
   const done = [];
   for (let nowMs = 0; nowMs <= lookMs; nowMs += 250) {
-    const seen = { received: 0, expected: true, unheard: false, nowMs, ...signs(nowMs) };
+    const seen = { received: 0, expected: true, unheard: false, pending: false, nowMs, ...signs(nowMs) };
     const result = nextWatch(watch, seen);
     watch = result.watch;
     if (result.remedy !== "none") done.push([nowMs, result.remedy]);
@@ -57,8 +58,29 @@ test("whom the server does not hear mends at once, though nothing should arrive"
   const unheard = watched(3000, (nowMs) => ({ expected: false, unheard: nowMs >= 1000 }));
   assert.deepEqual(unheard, [
     [1000, "restart"],
-    [3000, "renew"],
+    [2500, "renew"],
   ]);
+});
+
+test("an offer without an answer is given time, but not for ever", () => {
+  const slow = watched(20_000, (nowMs) => ({ pending: nowMs > 1000 && nowMs < 3000 }));
+  assert.deepEqual(slow.slice(0, 2), [
+    [1000, "restart"],
+    [3750, "renew"],
+  ]);
+  const dead = watched(20_000, (nowMs) => ({ pending: nowMs > 1000 }));
+  assert.ok(dead[1] !== undefined && dead[1][0] <= 1000 + ANSWER_WITHIN_MS + 1000, String(dead));
+});
+
+test("a moment in which nothing is known does not begin anew", () => {
+  const flapping = watched(6000, (nowMs) => ({
+    expected: nowMs < 2000,
+    unheard: nowMs >= 2250,
+  }));
+  assert.deepEqual(
+    flapping.map(([, remedy]) => remedy),
+    ["restart", "renew", "relay"],
+  );
 });
 
 test("what helped once is tried first the next time", () => {

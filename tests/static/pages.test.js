@@ -15,7 +15,7 @@ const CONTRACT = {
   "join.html": [
     "agree join waiting in-call remote-video elapsed cost hang-up summary accept-video",
     "decline-video to-voice pause-reason mute camera place error rejoin leave preview local-video",
-    "recording-sign agree-recording refuse-recording stop-recording quality-self quality-other",
+    "recording-sign agree-recording refuse-recording stop-recording quality-self quality-other way",
   ],
   "console.html": [
     "username password sign-in in-call remote-video finish finish-confirm hold resume to-voice",
@@ -58,7 +58,7 @@ test("everything a page links to exists", () => {
 test("every reference that a script takes exists in the page that loads it", () => {
   const scripts = readdirSync(new URL("js/", ROOT)).filter((name) => name.endsWith(".js"));
   for (const page of PAGES) {
-    const other = page === "join.html" ? /^console/ : /^(join|patient)/;
+    const other = page === "join.html" ? /^console/ : /^(join|patient|way)/;
     for (const script of scripts.filter((name) => !other.test(name) && name !== "queue-view.js"))
       for (const [, name] of read(`js/${script}`).matchAll(/\bref\("([a-z-]+)"\)/g))
         assert.ok(read(page).includes(`data-ref="${name}"`), `${script} ${page} ${name}`);

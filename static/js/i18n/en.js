@@ -46,6 +46,15 @@ export const en = Object.freeze({
   "check.mode": "How do you want to talk?",
   "check.opening": "Your browser may ask whether this page may use your camera and microphone. Please allow it.",
   "check.camera_off": "The camera is off",
+  "way.testing": "Testing your connection…",
+  "way.fast": "Your connection is ready for the call.",
+  "way.slow":
+    "Your network blocks fast connections. The call works, but picture and sound may lag. Mobile data or another Wi-Fi may be better.",
+  "way.detour":
+    "Your network lets the call through only by a detour. It works, but may lag. Mobile data or another Wi-Fi may be better.",
+  "way.none":
+    "The call does not get through from this network. Switch from Wi-Fi to mobile data, or to another Wi-Fi, and test again.",
+  "way.again": "Test again",
   "devices.title": "Choose devices",
   "devices.short": "Devices",
   "devices.audioinput": "Microphone",

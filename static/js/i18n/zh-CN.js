@@ -45,6 +45,13 @@ export const zhCN = Object.freeze({
   "check.mode": "您想用哪种方式交谈？",
   "check.opening": "浏览器可能会询问是否允许本页使用摄像头和麦克风，请选择“允许”。",
   "check.camera_off": "摄像头已关闭",
+  "way.testing": "正在测试网络连接…",
+  "way.fast": "网络连接正常，可以通话。",
+  "way.slow":
+    "您的网络阻止了快速连接。可以通话，但画面和声音可能有延迟。改用移动数据或其他 Wi-Fi 可能更好。",
+  "way.detour": "您的网络只能绕道通话。可以通话，但可能有延迟。改用移动数据或其他 Wi-Fi 可能更好。",
+  "way.none": "在当前网络下无法通话。请从 Wi-Fi 切换到移动数据，或换一个 Wi-Fi，然后重新测试。",
+  "way.again": "重新测试",
   "devices.title": "选择设备",
   "devices.short": "设备",
   "devices.audioinput": "麦克风",
