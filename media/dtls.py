@@ -208,9 +208,9 @@ class DtlsTransport(RTCDtlsTransport):
         Raises:
             HandshakeFailed: it has not completed within `HANDSHAKE_DEADLINE_MS`.
         """
-        if self.is_closed or self._started_ms is None:
+        if self._started_ms is None or self._state is not State.CONNECTING:
             return []
-        if not self.is_connected and now_ms - self._started_ms > HANDSHAKE_DEADLINE_MS:
+        if now_ms - self._started_ms > HANDSHAKE_DEADLINE_MS:
             self._set_state(State.FAILED)
             raise HandshakeFailed("the handshake did not complete in time")
         timeout_s = self._connection.DTLSv1_get_timeout()

@@ -8,7 +8,7 @@ restoring, sees nothing that was not delivered, and nothing has to be cut later.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from metering.errors import MeterError
@@ -17,6 +17,9 @@ from metering.meter import Conditions, Meter, Segment, Totals, open_segment
 from metering.terms import EndCause, Mode, Party
 
 VERSION: Final = 1
+
+_SEGMENT: Final = tuple(field.name for field in fields(Segment))
+_TOTALS: Final = tuple(field.name for field in fields(Totals))
 
 
 def freeze(meter: Meter) -> dict[str, Any]:
@@ -31,8 +34,8 @@ def freeze(meter: Meter) -> dict[str, Any]:
         "held": meter.latest.held,
         "mode": meter.latest.mode.value,
         "physician_id": meter.latest.physician_id,
-        "segments": [list(astuple(segment)) for segment in segments],
-        "totals": list(astuple(meter.totals)),
+        "segments": [[getattr(segment, name) for name in _SEGMENT] for segment in segments],
+        "totals": [getattr(meter.totals, name) for name in _TOTALS],
         "first_media_at_ms": meter.first_media_at_ms,
         "closed": closed and [meter.label(closed.at_ms), closed.cause.value, closed.party.value],
         "estimated": meter.estimated,
