@@ -45,8 +45,11 @@ def isolate(argv: Sequence[str], module: str = "benchmarks.media") -> None:
         ):
             subprocess.run(["ip", *command.split()], check=True)
         return
-    os.environ[INSIDE] = "1"
     flags = "-n" if os.geteuid() == 0 else "-rn"
+    if subprocess.run(["unshare", flags, "true"], check=False).returncode:
+        sys.exit("this user may not make a network namespace: run the benchmark as root")
+    os.environ[INSIDE] = "1"
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
     os.execvp("unshare", ["unshare", flags, sys.executable, "-m", module, *argv])
 
 
@@ -54,6 +57,8 @@ def described() -> str:
     """This machine in a line: its processor, its cores, its kernel."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "CPU")
+    if SERVER_CORE == LOAD_CORE:
+        model += " (one core for server and generator: the figures are of both)"
     return f"{os.cpu_count()} x {model}, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}"
 
 

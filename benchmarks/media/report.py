@@ -30,6 +30,7 @@ class Row:
     generator_late_p99_ms: float
     generator_core_pct: float
     server_pct: float
+    idle_pct: float
     others_pct: float
     calls_billing: float | None
     profile: str
@@ -57,6 +58,7 @@ def row(results: Sequence[Result]) -> Row:
         generator_late_p99_ms=of(lambda r: r.figures.late_p99_ms),
         generator_core_pct=of(lambda r: r.figures.generator_core_pct),
         server_pct=of(server_pct),
+        idle_pct=of(lambda r: r.idle_pct),
         others_pct=of(lambda r: max(0.0, r.figures.server_core_pct - server_pct(r))),
         calls_billing=of(lambda r: r.metrics[billing]) if billing in results[0].metrics else None,
         profile=results[0].profile,
@@ -98,6 +100,7 @@ MORE = (
     "generator_late_p99_ms",
     "generator_core_pct",
     "server_pct",
+    "idle_pct",
     "others_pct",
     "calls_billing",
     "profile",

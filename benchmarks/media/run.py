@@ -33,6 +33,7 @@ CALLS_A_WARM_S = 100
 
 ENCRYPT_NS = 12_000
 ANSWER_S = 60.0
+IDLE_S = 1.0
 
 
 class PagesProcess:
@@ -73,12 +74,14 @@ class Result:
 
     Attributes:
         mb_per_call: Growth of the resident memory by the calls, divided by their number.
+        idle_pct: What the server took of its core before the first call.
         profile: The SRTP profile that was negotiated.
         metrics: What the server says of itself at the end, while the calls are still there.
     """
 
     figures: Figures
     mb_per_call: float
+    idle_pct: float
     profile: str
     metrics: dict[str, float]
 
@@ -110,6 +113,7 @@ def _measure(server: Running, folder: Path, calls: int, seconds: float) -> Resul
         with machine.process(argv, folder / "pages.log", core, nice, **pipes) as child:
             pages = PagesProcess(child)
             pages.ask({"metrics": True})  # the first answer of a server takes memory of its own
+            idle_pct = _idle_pct(server.pid)
             empty_bytes = machine.memory_bytes(server.pid)
             participants = set_up(wire, pages, server, calls)
             warm_s = WARM_S + calls / CALLS_A_WARM_S
@@ -123,7 +127,14 @@ def _measure(server: Running, folder: Path, calls: int, seconds: float) -> Resul
         wire.close()
     figures = evaluate(load, run)
     growth_mb = (full_bytes - empty_bytes) / calls / 1e6
-    return Result(figures, growth_mb, participants[0].profile, metrics)
+    return Result(figures, growth_mb, idle_pct, participants[0].profile, metrics)
+
+
+def _idle_pct(pid: int) -> float:
+    """What a server takes of its core while it has nothing to do."""
+    used_ns, at_ns = machine.cpu_ns(pid), time.monotonic_ns()
+    time.sleep(IDLE_S)
+    return 100 * (machine.cpu_ns(pid) - used_ns) / (time.monotonic_ns() - at_ns)
 
 
 def _encrypt(load: Load) -> int:

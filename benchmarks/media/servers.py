@@ -16,20 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
-
 from benchmarks.media import machine
 from benchmarks.media.clip import Clip, encode
+from benchmarks.media.seats import seed
 from benchmarks.media.wire import SERVER_ADDRESS
-from server import migrate, tables
-from server.accounts import digest, new_id, new_token
-from server.clinic import Order, create_consult
-from server.clock import Clock, wall_ms
-from server.storage import Storage
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 20.0
-TARIFF = {"voice_fen_per_min": 1097, "video_fen_per_min": 2207}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +48,8 @@ def wenzhen(folder: Path, calls: int) -> Iterator[Running]:
     data = folder / "data"
     seats = folder / "seats.json"
     data.mkdir()
-    url = f"sqlite:///{data.absolute()}/wenzhen.sqlite3"
-    seats.write_text(json.dumps(asyncio.run(_seed(url, calls))))
+    database_url = f"sqlite:///{data.absolute()}/wenzhen.sqlite3"
+    seats.write_text(json.dumps(asyncio.run(seed(database_url, calls))))
     port, media_port = machine.free_port(), machine.free_port()
     url = f"http://127.0.0.1:{port}"
     command = str(Path(sys.executable).parent / "wenzhen")
@@ -74,53 +67,9 @@ def wenzhen(folder: Path, calls: int) -> Iterator[Running]:
         yield Running(server.pid, "wenzhen", setup, "actpass")
 
 
-async def _seed(database_url: str, calls: int) -> list[dict[str, str]]:
-    """Create the clinic in a database of its own; what each pair of pages needs."""
-    storage = await Storage.open(database_url)
-    await migrate.upgrade(storage)
-    now = wall_ms()
-    async with storage.write() as conn:
-        organization = {
-            "id": "org_bench",
-            "name": "Bench",
-            "department": "Bench",
-            "tariff": json.dumps(TARIFF),
-            "created_at": now,
-        }
-        await conn.execute(insert(tables.organizations).values(organization))
-        seats = [await _seat(conn, number, now) for number in range(calls)]
-    await storage.close()
-    return seats
-
-
-async def _seat(conn: Any, number: int, now: int) -> dict[str, str]:
-    physician_id, session = new_id("ph"), new_token()
-    await conn.execute(
-        insert(tables.physicians).values(
-            id=physician_id,
-            organization_id="org_bench",
-            username=f"doctor{number}",
-            password_hash="",
-            name="Bench",
-            title="Bench",
-            department="Bench",
-            created_at=now,
-        )
-    )
-    await conn.execute(
-        insert(tables.sessions).values(
-            token_hash=digest(session),
-            physician_id=physician_id,
-            created_at=now,
-            expires_at=now + 12 * 3_600_000,
-        )
-    )
-    order = Order(patient_name="Bench", physician_id=physician_id)
-    case, token = await create_consult(conn, "org_bench", order, Clock())
-    return {"token": token, "session": session, "consult_id": case.core.id}
-
-
 JANUS = "/usr/bin/janus"
+JANUS_LOOPS = "JANUS_EVENT_LOOPS"
+"""An environment variable: so many event loops; by default a thread a participant."""
 _JANUS_CONFIG = """
 general: {{
   configs_folder = "{folder}"
@@ -133,7 +82,7 @@ general: {{
   {event_loops}
 }}
 media: {{ ipv6 = false }}
-nat: {{ ice_lite = {ice_lite} }}
+nat: {{ ice_lite = true }}
 plugins: {{ disable = "{plugins}" }}
 transports: {{ disable = "{transports}" }}
 """
@@ -145,19 +94,21 @@ admin: {{ admin_ws = false }}
 
 @contextlib.contextmanager
 def janus(folder: Path, _calls: int) -> Iterator[Running]:
-    """Debian's Janus with nothing but the videocall plugin and its WebSocket."""
+    """Debian's Janus with nothing but the videocall plugin and its WebSocket.
+
+    ICE-lite as ours: it spares Janus the checks.
+    """
     library = next(Path("/usr/lib").glob("*/janus"))
 
     def others(part: str, wanted: str) -> str:
         return ",".join(p.name for p in (library / part).glob("*.so") if wanted not in p.name)
 
-    loops = os.environ.get("JANUS_LOOPS", "")
+    loops = os.environ.get(JANUS_LOOPS, "")
     (folder / "janus.jcfg").write_text(
         _JANUS_CONFIG.format(
             folder=folder,
             library=library,
             event_loops=f"event_loops = {loops}" if loops else "",
-            ice_lite=os.environ.get("JANUS_ICE_LITE", "true"),
             plugins=others("plugins", "videocall"),
             transports=others("transports", "websockets"),
         )

@@ -34,6 +34,7 @@ QUIET = Row(
     generator_late_p99_ms=0.1,
     generator_core_pct=10.0,
     server_pct=5.0,
+    idle_pct=0.5,
     others_pct=1.0,
     calls_billing=1.0,
     profile="SRTP_AEAD_AES_128_GCM",
