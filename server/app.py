@@ -16,12 +16,14 @@ from media.port import MediaPort, MediaSettings
 from server import demo, listen, migrate
 from server.accounts import Accounts
 from server.addresses import local_addresses
+from server.admission import Admission, Limits
 from server.auditor import Auditor
 from server.calls import Calls
 from server.clock import Clock, wall_ms
 from server.errors import AddressInUse, DataFolderUnusable
 from server.identities import SignedIn
 from server.lines import Lines
+from server.load import Load
 from server.relays import Relays
 from server.services import Services
 from server.settings import Settings
@@ -100,13 +102,23 @@ def _timers(settings: Settings) -> Timers:
     )
 
 
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_packets_per_s=settings.max_packets_per_s,
+        max_loop_lag_ms=settings.max_loop_lag_ms,
+        setup_ms=(settings.offered_s + settings.connecting_s) * 1000,
+    )
+
+
 async def _wire(
     settings: Settings, base_url: str, storage: Storage, media: MediaPort, stack: AsyncExitStack
 ) -> Services:
     clock, accounts = Clock(), Accounts(storage, session_s=settings.session_s)
     node, tasks = _node(), Tasks()
     auditor = Auditor(storage)
-    calls = Calls(storage, media, node, settings.max_video_kbps * 1000)
+    admission = Admission(_limits(settings))
+    load = Load(media.counters, admission)
+    calls = Calls(storage, media, node, admission, settings.max_video_kbps * 1000)
 
     def audit(kind: str, fields: Mapping[str, str]) -> None:
         actor = f"physician:{who}" if (who := fields.get("physician_id")) else "page"
@@ -133,6 +145,7 @@ async def _wire(
     await calls.restore()
     tasks.start("audit", keep_running("audit", auditor.run))
     tasks.start("meter ticks", keep_running("meter ticks", calls.run_ticks))
+    tasks.start("load", keep_running("load", load.run))
     tasks.start("lines", keep_running("lines", lines.run))
     tasks.start("checkpoints", keep_running("checkpoints", calls.run_checkpoints))
     return Services(settings, base_url, storage, accounts, auditor, media, calls, site, lines)

@@ -28,6 +28,7 @@ from metering.errors import StaleEpoch
 from metering.frozen import freeze, restore
 from metering.meter import Meter
 from metering.tariff import parse_tariff
+from server.admission import Admission
 from server.call import PARTIES, Call, Report
 from server.clock import Clock, monotonic_ms, wall_ms
 from server.errors import MeterElsewhere
@@ -64,9 +65,15 @@ class Calls:
     """Implements :class:`signaling.ports.CallControl`."""
 
     def __init__(
-        self, storage: Storage, media: MediaPort, node: str, max_video_bps: int = 0
+        self,
+        storage: Storage,
+        media: MediaPort,
+        node: str,
+        admission: Admission,
+        max_video_bps: int = 0,
     ) -> None:
         self._storage, self._media, self.node = storage, media, node
+        self.admission = admission
         self._max_video_bps = max_video_bps
         self._calls: dict[str, Call] = {}
         self._prepared: dict[str, Call] = {}
@@ -107,6 +114,10 @@ class Calls:
         return monotonic_ms() - self._checkpoint_ms
 
     # --- signaling.ports.CallControl ----------------------------------------------------------
+
+    def admit(self) -> bool:
+        """Whether this process has room for one more call; see the port."""
+        return self.admission.admit()
 
     async def offer(self, consult: Consult, who: str, offer: Offer) -> str:
         """Connect a participant's media; see the port."""
@@ -156,6 +167,7 @@ class Calls:
     def perform(self, consult: Consult, effect: Effect, now_ms: int) -> None:
         """Do what a transition asks for; see the port."""
         if isinstance(effect, Disengage | Settle | Discard):
+            self.admission.release(consult.id)
             self._prepared.pop(consult.id, None)
         call = self._calls.get(consult.id)
         if call is None:
@@ -180,6 +192,8 @@ class Calls:
         at: datetime,
     ) -> Summary | None:
         """Write the record with the event that ends the consult; see the port."""
+        if isinstance(event, Taken):
+            self.admission.reserve(consult.id, monotonic_ms())
         if isinstance(event, Taken) and consult.id not in self._calls:
             # ready before the first offer, in a transaction that has to be written anyway
             self._prepared[consult.id] = await self._opened(conn, consult.id)
@@ -241,6 +255,7 @@ class Calls:
                 return
             call = await self._opened(conn, consult_id)
         self._calls[consult_id] = call
+        self.admission.reserve(consult_id, monotonic_ms())
 
     async def _one(self, what: str, consult_id: str, work: Awaitable[None]) -> None:
         """Keep one call's fault from the others."""
@@ -314,7 +329,10 @@ class Calls:
     def _observe(self, call: Call, *, show: bool) -> None:
         """Bring a meter up to now. Its fault stops no other call's meter."""
         try:
-            call.observe(monotonic_ms())
+            now_ms = monotonic_ms()
+            call.observe(now_ms)
+            if call.running:
+                self.admission.flows(call.consult_id, now_ms)
             if show and call.engaged:
                 self._show(call)
         except Exception:

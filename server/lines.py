@@ -1,21 +1,20 @@
 """The lines of all calls: shown on their pages, summed up for their records, counted for /metrics.
 
-Once a second, call by call with the loop's other work in between: all at once would make the
-packets of every call wait.
+Once a second, spread over it: all at once would make the packets of every call wait.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
 
 from media.quality import LineQuality, Reading
+from media.spread import spread
 from metering import quality as evidence
 from metering.terms import Side
 from server.call import PARTIES, Call
@@ -75,23 +74,18 @@ class Lines:
 
     async def run(self) -> None:
         """Judge every call once a second. Runs until cancelled."""
-        due = time.monotonic()
         while True:
-            due = max(due + PASS_S, time.monotonic())
-            await asyncio.sleep(due - time.monotonic())
             levels: Counter[int] = Counter()
-            for call in list(self._calls()):
-                levels.update(self._contained(call))
-                await asyncio.sleep(0)
+            judged = partial(self._contained, levels)
+            await spread(tuple(self._calls()), judged, PASS_S)
             self.levels = levels
 
-    def _contained(self, call: Call) -> list[int]:
+    def _contained(self, levels: Counter[int], call: Call) -> None:
         """Keep one call's fault from the others."""
         try:
-            return self._judge(call, monotonic_ms())
+            levels.update(self._judge(call, monotonic_ms()))
         except Exception:
             log.exception("call_failed", what="lines", consult_id=call.consult_id)
-            return []
 
     def _judge(self, call: Call, now_ms: int) -> list[int]:
         if call.room is None or not call.engaged:

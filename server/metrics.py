@@ -27,6 +27,7 @@ class _Live(Collector):
         yield from self._people()
         yield from self._packets()
         yield from self._lines()
+        yield from self._admission()
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield CounterMetricFamily(
             "wenzhen_cpu_seconds", "CPU time of the process", usage.ru_utime + usage.ru_stime
@@ -83,6 +84,24 @@ class _Live(Collector):
         for reason, count in sorted(counters.dropped.items()):
             dropped.add_metric([reason], count)
         yield dropped
+
+    def _admission(self) -> Iterator[Metric]:
+        admission = self._services.calls.admission
+        full = GaugeMetricFamily("wenzhen_full", "No new call may begin", labels=["reason"])
+        for reason in ("packets", "lag"):
+            full.add_metric([reason], int(admission.full == reason))
+        yield full
+        yield GaugeMetricFamily(
+            "wenzhen_packets_per_second",
+            "Packets received and sent on, over the last 3 s",
+            admission.packets_per_s,
+        )
+        yield GaugeMetricFamily(
+            "wenzhen_calls_expected", "Calls being set up", admission.expected_calls
+        )
+        yield CounterMetricFamily(
+            "wenzhen_takes_refused", "Takes refused by a full node", admission.refused
+        )
 
     def _lines(self) -> Iterator[Metric]:
         lines = self._services.lines

@@ -41,6 +41,13 @@ def _kbps(text: str) -> int:
     return kbps
 
 
+def _limit(text: str) -> int:
+    limit = int(text)
+    if not 0 <= limit <= 10**9:
+        raise ValueError("0 (no limit) to 1000000000")
+    return limit
+
+
 def _switch(text: str) -> bool:
     if text.lower() not in {"1", "0", "true", "false", "yes", "no", "on", "off"}:
         raise ValueError("on or off")
@@ -153,6 +160,12 @@ OPTIONS: Final = (
     Option("dropped_s", _seconds, "a waiting patient who stays away loses the place after"),
     Option("longest_call_s", _seconds, "the longest call"),
     Option("invitation_s", _seconds, "a guest's link that nobody has used yet opens for"),
+    Option(
+        "max_packets_per_s",
+        _limit,
+        "no new call above so many packets received and sent on a second; a video call has 600",
+    ),
+    Option("max_loop_lag_ms", _limit, "no new call while the process is typically so late"),
 )
 
 
@@ -192,6 +205,8 @@ class Settings:
     dropped_s: int = 10 * 60
     longest_call_s: int = 60 * 60
     invitation_s: int = 15 * 60
+    max_packets_per_s: int = 150_000
+    max_loop_lag_ms: int = 100
 
     def __post_init__(self) -> None:
         if bool(self.tls_cert) != bool(self.tls_key):

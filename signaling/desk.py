@@ -23,6 +23,7 @@ from signaling.consult import DEFAULT_TIMERS
 from signaling.errors import (
     ConsultError,
     NobodyWaits,
+    NodeFull,
     Overloaded,
     PhysicianBusy,
     Stopping,
@@ -247,6 +248,8 @@ class Desk:
         busy_with = self._busy.get(physician.id)
         if busy_with is not None and busy_with != command.consult_id:
             return await self._refuse(ask, PhysicianBusy(physician.id, busy_with))
+        if busy_with is None and not self._setup.calls.admit():
+            raise NodeFull
         if command.consult_id is not None:
             return await self._try(ask, command.consult_id)
         return await self._take_next(ask, physician)

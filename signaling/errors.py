@@ -7,6 +7,7 @@ ConsultError
 ├── AlreadyTaken         another physician has this patient; names them
 ├── PhysicianBusy        the physician is in a call and cannot take another patient
 ├── NobodyWaits          there is no patient to take
+├── NodeFull             the server carries as many calls as it can; the patient keeps the place
 ├── PriceChanged         the patient agreed to a price or terms that are not the consult's
 ├── ProposalGone         the proposed mode was answered or withdrawn
 ├── RecordingOff         this server records nothing
@@ -91,6 +92,15 @@ class NobodyWaits(ConsultError):
 
     def __init__(self) -> None:
         super().__init__("nobody is waiting")
+
+
+class NodeFull(ConsultError):
+    """All lines are in use: no new call can begin, and the patient keeps the place."""
+
+    code = "node_full"
+
+    def __init__(self) -> None:
+        super().__init__("all lines are in use, please try again in a moment")
 
 
 class PriceChanged(ConsultError):

@@ -69,6 +69,11 @@ class Database(Protocol):
 class CallControl(Protocol):
     """The live part of a consult: its media and its meter."""
 
+    def admit(self) -> bool:
+        """Whether there is room for one more call now. Asked before a patient is taken, and never
+        about a call that was begun.
+        """
+
     @property
     def may_record(self) -> bool:
         """Whether calls may be recorded here, once both sides agree."""

@@ -28,7 +28,7 @@ and no binary packets. A frame that is no message of this document closes its pa
   in its `auth`, and how things stand now. After it come all changes, in order.
 - Each command carries an `id` that the page chose and gets exactly one `answer`. A command whose
   answer did not come is sent again with the same `id` after reconnecting: it gets its first answer,
-  whatever happened since. `storage_unavailable`, `overloaded`, `server_stopping`,
+  whatever happened since. `storage_unavailable`, `overloaded`, `server_stopping`, `node_full`,
   `not_your_consult` and `unknown_consult` are not kept: nothing was done, and the same command may
   succeed later.
 - The newest page wins: another page (by its `page` name) for the same patient, guest or

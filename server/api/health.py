@@ -22,7 +22,10 @@ async def healthz(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """New consults can be taken: the database answers and the process is not ending."""
+    """Consults can be ordered and wait: the database answers and the process is not ending.
+
+    A full node is still needed by its running calls and its queue: it answers 200 and says so.
+    """
     services = request.app[SERVICES]
     if services.site.desk.stopping:
         raise Problem(503, "draining", "this process is ending and takes no new calls")
@@ -31,7 +34,8 @@ async def readyz(request: web.Request) -> web.Response:
             await connection.execute(text("SELECT 1"))
     except Exception as error:
         raise Problem(503, "database_unavailable", "the database does not answer") from error
-    return json_response({"status": "ready"})
+    full = services.calls.admission.full
+    return json_response({"status": "ready" if full is None else "full"})
 
 
 async def metrics(request: web.Request) -> web.Response:

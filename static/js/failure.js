@@ -16,6 +16,7 @@ export function failureText(words, error) {
       return null; // the page says so already
     case "price_changed":
     case "storage_unavailable":
+    case "node_full":
       return words.t(`error.${error.code}`);
     case "already_taken":
       return words.t("error.already_taken", { message: error.message });

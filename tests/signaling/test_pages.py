@@ -116,6 +116,23 @@ async def test_taking_the_next_never_gives_two_physicians_one_patient(world: Wor
     assert (await third.ask("take"))["error"]["code"] == "physician_busy"
 
 
+async def test_a_full_server_refuses_to_take_and_the_queue_stays_as_it_was(world: World) -> None:
+    """A line that is free again a moment later serves the same click."""
+    await world.waiting()
+    console = await world.console()
+    world.calls.is_full = True
+    for fields in ({}, {"consult_id": "c_00000001"}):
+        refused = await console.ask("take", "take-number-1", **fields)
+        assert refused["error"]["code"] == "node_full"
+    case = await world.case()
+    assert (case.core.state, case.core.physician_id) == ("waiting", None)
+    world.calls.is_full = False
+    assert (await console.ask("take", "take-number-1"))["ok"]
+    world.calls.is_full = True
+    again = await console.ask("take", "take-number-2", consult_id="c_00000001")
+    assert again["ok"], "the call is begun: it needs no second line"
+
+
 async def test_nobody_is_taken_who_is_booked_with_another(world: World) -> None:
     await world.waiting(booked_physician_id="p_wu", booked_physician_name="Dr. Wu")
     lin, wu = await world.console(LIN), await world.console(WU)

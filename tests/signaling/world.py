@@ -103,12 +103,16 @@ class SmallCalls:
     may_record = True
 
     def __init__(self) -> None:
+        self.is_full = False
         self.performed: list[Effect] = []
         self.offers: list[tuple[str, str, str]] = []
         self.arrivals: list[tuple[str, str, bool]] = []
         self.seated: dict[str, Seats] = {}
         """Whom each participant gets where, as the test says."""
         self.screens_stopped = 0
+
+    def admit(self) -> bool:
+        return not self.is_full
 
     async def offer(self, consult: Consult, who: str, offer: Offer) -> str:
         if offer.sdp == "bad":
@@ -362,9 +366,9 @@ class World:
             return list((await conn.execute(select(settled.c.consult_id))).scalars())
 
 
-async def until(check: Callable[[], Awaitable[bool]]) -> None:
+async def until(check: Callable[[], Awaitable[bool]], within_s: float = WAIT_S) -> None:
     """Wait for what nobody is told of."""
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(within_s):
         while not await check():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

@@ -24,6 +24,7 @@ export const en = Object.freeze({
   "error.generic": "That did not work: {message}",
   "error.price_changed": "The price has changed. Please look at it again.",
   "error.already_taken": "A colleague has just taken this patient. {message}",
+  "error.node_full": "The clinic's lines are all in use. Your patient keeps the place; please try again in a moment.",
   "error.storage_unavailable": "The clinic's system cannot save anything right now. Please try again in a moment.",
 
   "who.patient": "Consult for {name}",

@@ -24,6 +24,7 @@ export const zhCN = Object.freeze({
   "error.generic": "操作未成功：{message}",
   "error.price_changed": "价格已变动，请重新确认。",
   "error.already_taken": "这位患者刚刚由同事接诊。{message}",
+  "error.node_full": "诊所线路已全部占用，患者的排队位置会保留，请稍后再试。",
   "error.storage_unavailable": "诊所系统暂时无法保存数据，请稍后再试。",
 
   "who.patient": "就诊人：{name}",
