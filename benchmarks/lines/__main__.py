@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -57,7 +58,10 @@ def show(condition: Condition, found: dict[str, Outcome | str]) -> None:
         print(row(f"{system}, patient", outcome.patient))
         print(row(f"{system}, physician", outcome.physician))
         metered = "-" if outcome.metered_s is None else f"{outcome.metered_s:.2f}"
-        print(f"    {'':20} served {outcome.seen_s:.2f} s by the clock, metered {metered} s")
+        print(
+            f"    {'':20} served {outcome.seen_s:.2f} s by the clock, metered {metered} s; "
+            f"cores {outcome.idle_pct:.0f} % idle"
+        )
     sys.stdout.flush()
 
 
@@ -90,6 +94,7 @@ def main() -> int:
     if unknown := set(asked.conditions) - set(names):
         parser.error(f"no such condition: {', '.join(sorted(unknown))}")
     chosen = [c for c in CONDITIONS if not asked.conditions or c.name in asked.conditions]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # take the namespaces away then too
     result = asyncio.run(measure(chosen, asked.systems.split(",")))
     print(json.dumps(result))
     return 0

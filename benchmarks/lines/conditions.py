@@ -10,7 +10,7 @@ from tests.e2e.impairment import CLEAN, Impairment
 from tests.e2e.line import Line
 
 STEADY_S = 13.0
-AFTER_S = 4.0
+AFTER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+import psutil
 from playwright.async_api import Playwright
 
 from benchmarks.lines.conditions import Condition, Stretch
@@ -41,6 +42,7 @@ class Outcome:
 
     Attributes:
         lost_pct: Packets that the line dropped, of all that it was given in the call's time.
+        idle_pct: Of the machine's cores meanwhile: without any, it was the machine that was bad.
         seen_s: Seconds that both sides were served, by the independent clock.
         metered_s: Seconds of the record; None where nobody keeps one.
     """
@@ -50,6 +52,7 @@ class Outcome:
     seen_s: float
     metered_s: float | None
     lost_pct: float
+    idle_pct: float
 
 
 async def over_wenzhen(driver: Playwright, condition: Condition) -> Outcome:
@@ -66,13 +69,13 @@ async def over_wenzhen(driver: Playwright, condition: Condition) -> Outcome:
             called_s = time.time()
             await physician.take()
             chairs = (patient, physician)
-            stretch = await _endure(line, condition, chairs, called_s)
+            stretch, idle_pct = await _endure(line, condition, chairs, called_s)
             sides = [_judge(chair, stretch) for chair in chairs]
-            dropped = await _share_dropped(line)
+            lost_pct = await _share_dropped(line)
             await physician.finish()
             record = await server.one_record()
         metered_s = sum(segment["duration_ms"] for segment in record["segments"]) / 1000
-        return Outcome(*sides, _seen_s(chairs), metered_s, dropped)
+        return Outcome(*sides, _seen_s(chairs), metered_s, lost_pct, idle_pct)
 
 
 async def over_janus(driver: Playwright, condition: Condition) -> Outcome:
@@ -90,9 +93,9 @@ async def over_janus(driver: Playwright, condition: Condition) -> Outcome:
         called_s = time.time()
         await physician.press("call")
         chairs = (patient, physician)
-        stretch = await _endure(line, condition, chairs, called_s)
+        stretch, idle_pct = await _endure(line, condition, chairs, called_s)
         sides = [_judge(chair, stretch) for chair in chairs]
-        return Outcome(*sides, _seen_s(chairs), None, await _share_dropped(line))
+        return Outcome(*sides, _seen_s(chairs), None, await _share_dropped(line), idle_pct)
 
 
 SYSTEMS: Final[dict[str, Callable[[Playwright, Condition], Awaitable[Outcome]]]] = {
@@ -103,17 +106,19 @@ SYSTEMS: Final[dict[str, Callable[[Playwright, Condition], Awaitable[Outcome]]]]
 
 async def _endure(
     line: Line, condition: Condition, chairs: tuple[Chair, Chair], called_s: float
-) -> Stretch:
-    """Wait until both are in the call, and let the condition strike."""
+) -> tuple[Stretch, float]:
+    """Wait until both are in the call, and let the condition strike; also `Outcome.idle_pct`."""
     for chair in chairs:
         await chair.gets_video(CONNECT_WITHIN_S)
         await chair.gets_audio(CONNECT_WITHIN_S)
     if not condition.blocked_from_start:
         await let_pass(SETTLE_S)
+    psutil.cpu_times_percent(None)  # from here on
     found = await condition.strike(line, time.time)
+    idle_pct: float = psutil.cpu_times_percent(None).idle
     if condition.blocked_from_start:
-        return Stretch(found.start_s, called_s, found.end_s, found.observed_s)
-    return found
+        found = Stretch(found.start_s, called_s, found.end_s, found.observed_s)
+    return found, idle_pct
 
 
 async def _share_dropped(line: Line) -> float:
