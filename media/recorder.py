@@ -212,6 +212,8 @@ class Recorder:
         return tap
 
     def _add(self, sample: Sample) -> None:
+        if self._stopped:
+            return
         if self._pending_bytes + len(sample.data) > MAX_PENDING_BYTES:
             self.dropped += 1
             self._taps[sample.key].require_keyframe()

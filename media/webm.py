@@ -81,7 +81,7 @@ class PartWriter:
     """Writes one part. Use it from one thread at a time; `close` it, also after an error.
 
     Every method raises OSError (`av.error.FFmpegError` is one) when the disk does not take more.
-    What is written until then can be finished.
+    What is written until then can be finished. After `close` the file is closed in any case.
     """
 
     def __init__(self, path: Path, tracks: Sequence[TrackPlan], origin_ms: int) -> None:
@@ -122,15 +122,6 @@ class PartWriter:
         try:
             self._container.close()
             self._file.sync()
-        finally:
-            self._file.close()
-
-    def abandon(self) -> None:
-        """Close what could not be written to the end."""
-        try:
-            self._container.close()
-        except OSError:
-            pass  # the same trouble once more
         finally:
             self._file.close()
 

@@ -23,7 +23,7 @@ from server.clock import wall_ms
 from server.storage import Storage
 from signaling.case import Physician
 
-SCOPES = frozenset({"records", "consults"})
+SCOPES = frozenset({"records", "consults", "recordings"})
 _HASHER = PasswordHasher()
 _NOBODY = _HASHER.hash("nobody has this password")
 

@@ -24,6 +24,8 @@ from server.errors import AddressInUse, DataFolderUnusable
 from server.identities import SignedIn
 from server.lines import Lines
 from server.load import Load
+from server.recording_store import RecordingStore
+from server.recordings import Recordings, folder_for
 from server.relays import Relays
 from server.services import Services
 from server.settings import Settings
@@ -118,7 +120,15 @@ async def _wire(
     auditor = Auditor(storage)
     admission = Admission(_limits(settings))
     load = Load(media.counters, admission)
-    calls = Calls(storage, media, node, admission, settings.max_video_kbps * 1000)
+    recordings = _recordings(settings, storage, node, auditor)
+    calls = Calls(
+        storage,
+        media,
+        node,
+        admission,
+        max_video_bps=settings.max_video_kbps * 1000,
+        recordings=recordings if settings.recording else None,
+    )
 
     def audit(kind: str, fields: Mapping[str, str]) -> None:
         actor = f"physician:{who}" if (who := fields.get("physician_id")) else "page"
@@ -139,16 +149,30 @@ async def _wire(
     )
     calls.attach(site.desk.submit, site.pages)
     lines = Lines(calls.live, site.pages)
+    recordings.attach(site.desk.submit)
     stack.push_async_callback(auditor.flush)
+    stack.push_async_callback(recordings.close)
     stack.push_async_callback(calls.close)
     stack.push_async_callback(tasks.close)
     await calls.restore()
+    tasks.start("recordings", keep_running("recordings", recordings.run_housekeeping))
     tasks.start("audit", keep_running("audit", auditor.run))
     tasks.start("meter ticks", keep_running("meter ticks", calls.run_ticks))
     tasks.start("load", keep_running("load", load.run))
     tasks.start("lines", keep_running("lines", lines.run))
     tasks.start("checkpoints", keep_running("checkpoints", calls.run_checkpoints))
-    return Services(settings, base_url, storage, accounts, auditor, media, calls, site, lines)
+    return Services(
+        settings, base_url, storage, accounts, auditor, media, calls, recordings, site, lines
+    )
+
+
+def _recordings(settings: Settings, storage: Storage, node: str, auditor: Auditor) -> Recordings:
+    try:
+        folder = folder_for(settings.data_dir)
+    except OSError as error:
+        raise DataFolderUnusable(str(settings.data_dir), error.strerror or str(error)) from error
+    store = RecordingStore(storage, folder, node, settings.recording_retention_days)
+    return Recordings(store, auditor, settings.recording_min_free_mb * 1_000_000)
 
 
 def _node() -> str:

@@ -32,11 +32,22 @@ from server.admission import Admission
 from server.call import PARTIES, Call, Report
 from server.clock import Clock, monotonic_ms, wall_ms
 from server.errors import MeterElsewhere
+from server.recordings import Recordings
 from server.settling import provisional, settle
 from server.storage import Storage
 from signaling import store
 from signaling.errors import OfferRefused, StorageTrouble
-from signaling.events import Discard, Disengage, Dismiss, Effect, Event, Settle, Taken
+from signaling.events import (
+    Discard,
+    Disengage,
+    Dismiss,
+    Effect,
+    Event,
+    Settle,
+    StartRecording,
+    StopRecording,
+    Taken,
+)
 from signaling.messages import MeterTick, Summary
 from signaling.model import TERMINAL, Consult, may_offer
 from signaling.ports import Offer
@@ -70,13 +81,17 @@ class Calls:
         media: MediaPort,
         node: str,
         admission: Admission,
+        *,
         max_video_bps: int = 0,
+        recordings: Recordings | None = None,
     ) -> None:
+        """``recordings`` None: no call is recorded."""
         self._storage, self._media, self.node = storage, media, node
         self.admission = admission
         self._max_video_bps = max_video_bps
         self._calls: dict[str, Call] = {}
         self._prepared: dict[str, Call] = {}
+        self._recording = recordings
         self._closing = Tasks()
         self._lags_ms: deque[int] = deque(maxlen=60)
         self._written: dict[str, Meter] = {}
@@ -92,7 +107,7 @@ class Calls:
     @property
     def may_record(self) -> bool:
         """Whether calls may be recorded here; see the port."""
-        return False
+        return self._recording is not None
 
     def __len__(self) -> int:
         return sum(call.engaged for call in self._calls.values())
@@ -125,6 +140,7 @@ class Calls:
         if call.room is None:
             call.room = self._media.room(consult.id, call, self._max_video_bps)
             call.gate()
+            self._tap(call)
         side = who if who in PARTIES else "guest"
         try:
             answer = await call.room.offer(
@@ -175,8 +191,11 @@ class Calls:
         match effect:
             case Settle() | Discard():
                 self._drop(call)
+            case StartRecording() | StopRecording():
+                self._record(call, effect)
             case Disengage(cause=cause):
                 call.perform(effect, now_ms)
+                self._record(call, StopRecording())
                 self._disconnect(call, ("patient",) if cause == "hung_up" else None)
             case Dismiss(guest_id=guest_id):
                 self._disconnect(call, (guest_id,))
@@ -277,7 +296,22 @@ class Calls:
             call.tally = evidence.restore(saved.state.get("quality"))
         return call
 
+    def _record(self, call: Call, effect: StartRecording | StopRecording) -> None:
+        if self._recording is None:
+            return
+        if isinstance(effect, StartRecording):
+            # guests are not asked yet: they are not recorded
+            self._recording.start(call.consult_id, effect, lambda who: who in PARTIES)
+        else:
+            self._recording.stop(call.consult_id)
+        self._tap(call)
+
+    def _tap(self, call: Call) -> None:
+        if self._recording is not None and call.room is not None:
+            call.room.record(self._recording.recorder(call.consult_id))
+
     def _drop(self, call: Call) -> None:
+        self._record(call, StopRecording())
         call.engaged = False
         call.gate()
         del self._calls[call.consult_id]

@@ -11,6 +11,7 @@ from server.accounts import Accounts
 from server.auditor import Auditor
 from server.calls import Calls
 from server.lines import Lines
+from server.recordings import Recordings
 from server.security import Throttle
 from server.settings import Settings
 from server.storage import Storage
@@ -40,6 +41,7 @@ class Services:
     auditor: Auditor
     media: MediaPort
     calls: Calls
+    recordings: Recordings
     site: Site
     lines: Lines
     demo: Demo | None = None

@@ -48,6 +48,20 @@ def _limit(text: str) -> int:
     return limit
 
 
+def _days(text: str) -> int:
+    days = int(text)
+    if not 1 <= days <= 36_500:
+        raise ValueError("days: 1 to 36500")
+    return days
+
+
+def _megabytes(text: str) -> int:
+    megabytes = int(text)
+    if not 0 <= megabytes <= 10**9:
+        raise ValueError("megabytes: 0 to 1000000000")
+    return megabytes
+
+
 def _switch(text: str) -> bool:
     if text.lower() not in {"1", "0", "true", "false", "yes", "no", "on", "off"}:
         raise ValueError("on or off")
@@ -166,6 +180,9 @@ OPTIONS: Final = (
         "no new call above so many packets received and sent on a second; a video call has 600",
     ),
     Option("max_loop_lag_ms", _limit, "no new call while the process is typically so late"),
+    Option("recording", _switch, "let physicians ask to record calls"),
+    Option("recording_retention_days", _days, "recordings are deleted after, days"),
+    Option("recording_min_free_mb", _megabytes, "recordings stop when less is free on their disk"),
 )
 
 
@@ -207,6 +224,9 @@ class Settings:
     invitation_s: int = 15 * 60
     max_packets_per_s: int = 150_000
     max_loop_lag_ms: int = 100
+    recording: bool = False
+    recording_retention_days: int = 3 * 365 + 1
+    recording_min_free_mb: int = 500
 
     def __post_init__(self) -> None:
         if bool(self.tls_cert) != bool(self.tls_key):

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 metadata = MetaData()
 
@@ -60,4 +71,25 @@ audit = Table(
     Column("consult_id", String(48)),
     Column("detail", String(400), nullable=False),
     Index("audit_by_consult", "consult_id", "at"),
+)
+
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("consult_id", String(48), nullable=False),
+    Column("recording_id", String(64), nullable=False),  # as the two sides agreed to it
+    Column("part", Integer, nullable=False),
+    Column("state", String(16), nullable=False),  # recording, finished, recovered, lost, deleted
+    Column("file", String(120), nullable=False),
+    Column("node", String(64), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("size_bytes", BigInteger),
+    Column("sha256", String(64)),
+    Column("proposed_n", Integer, nullable=False),  # events of the consult: the consents
+    Column("agreed_n", Integer, nullable=False),
+    Column("delete_after", BigInteger),
+    UniqueConstraint("consult_id", "recording_id", "part"),
+    Index("recordings_by_end", "state", "delete_after"),
 )

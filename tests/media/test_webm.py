@@ -109,7 +109,7 @@ def test_a_full_disk_is_an_error_of_the_system() -> None:
                 shifted = [replace(s, at_ms=s.at_ms + second * 2_000) for s in samples()]
                 writer.write(shifted)
         finally:
-            writer.abandon()
+            writer.close()
 
     with pytest.raises(OSError, match="space"):
         fill()
