@@ -36,6 +36,8 @@ _ROLES: Final = (*KINDS, "screen")
 _GUEST: Final = "guest"
 _BILLED: Final = frozenset({"patient", "physician"})
 _MAX_RETIRED: Final = 32
+MAX_ABSENT: Final = 32
+"""Participants who left and whose flows (and probations) are remembered, the latest of them."""
 
 
 class RoomListener(Protocol):
@@ -215,7 +217,7 @@ class Room:
             self._disconnect(participant, retire=True)
             participant.endpoint = endpoint
             self._participants[participant_id] = participant
-            self._flows[participant_id] = participant.flows
+            self._remember(participant)
         self._switchboard.route(endpoint)
         if screen_mid is not None:
             self._screen = participant_id
@@ -380,6 +382,14 @@ class Room:
         self._guarded(self._listener.flow_started, participant_id, track.role, at_ms)
 
     # --------------------------------------------------------------------------------------------
+
+    def _remember(self, participant: Participant) -> None:
+        """Keep a participant's flows for a later stay, and those of no end of others."""
+        self._flows.pop(participant.participant_id, None)
+        self._flows[participant.participant_id] = participant.flows
+        absent = [who for who in self._flows if who not in self._participants]
+        for who in absent[:-MAX_ABSENT]:
+            del self._flows[who]
 
     def _newcomer(self, participant_id: str, side: str) -> Participant:
         flows = self._flows.get(participant_id) or {role: Flow() for role in _ROLES}

@@ -14,6 +14,7 @@ from media.endpoint import Endpoint
 from media.flow import FLOW_TIMEOUT_MS
 from media.forwarder import Forwarder
 from media.inbound import MAX_LOOKUPS, Inbound
+from media.room import MAX_ABSENT
 from media.rtp import extension_value
 from media.tracks import IncomingTrack, Source, Subscription
 from tests.media.peers import (
@@ -28,6 +29,16 @@ from tests.media.peers import (
     sequence,
     ssrc,
 )
+
+
+async def test_who_left_long_ago_is_forgotten(room: Room) -> None:
+    """A call of an hour may see any number of guests; the room keeps the latest of them."""
+    for number in range(MAX_ABSENT + 8):
+        peer = Peer(f"guest-{number}")
+        await peer.signal(room)
+        await room.leave(peer.name)
+    assert len(room._flows) == MAX_ABSENT + 1
+    assert "guest-0" not in room._flows
 
 
 async def asked_for_keyframe(peer: Peer) -> None:

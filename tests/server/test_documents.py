@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import re
 import sqlite3
@@ -75,6 +76,15 @@ def test_every_setting_is_in_the_operator_s_table_as_it_is() -> None:
         (names(r[0])[0], names(r[1])[0], r[2], r[3]) for r in rows(section(OPERATIONS, "Settings"))
     ]
     assert listed == [(o.flag, o.variable, o.default, o.help) for o in OPTIONS]
+
+
+def test_every_bound_of_the_design_is_the_one_in_the_code() -> None:
+    """Somebody who plans memory reads the table, not the code."""
+    text = section((DOCS / "design.md").read_text(encoding="utf-8"), "Bounds")
+    found = re.findall(r"`((?:media|signaling|server)[.\w]*)\.([A-Z_]+)` (\d+)", text)
+    assert len(found) > 20
+    for module, name, value in found:
+        assert getattr(importlib.import_module(module), name) == int(value), name
 
 
 def test_every_default_of_the_table_can_be_written_out() -> None:
