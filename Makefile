@@ -81,12 +81,13 @@ bench-lines: setup-test
 	@bash tools/bench-machine.sh
 	@$(BIN)/python -m benchmarks.lines $(CONDITIONS) $(if $(SYSTEMS),--systems $(SYSTEMS))
 
-# CALLS="1 15 30" ROUNDS=2 SECONDS_EACH=12 CHART=docs/images/media-cpu.svg; MOST=1: what a core carries
+# CALLS="1 15 30" ROUNDS=2 SECONDS_EACH=12 CHART=docs/images/media-cpu.svg; MOST=1: what a core carries;
+# REALTIME=1: servers before all else, for a machine with other work.
 bench-media: $(VENV)/.installed-test
 	@bash tools/bench-machine.sh
 	@$(BIN)/python -m benchmarks.media $(if $(CALLS),--calls "$(CALLS)") \
 	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) \
-	  $(if $(CHART),--chart $(CHART)) $(if $(MOST),--most) $(ARGS)
+	  $(if $(CHART),--chart $(CHART)) $(if $(MOST),--most) $(if $(REALTIME),--realtime) $(ARGS)
 
 # CALLS=30 MINUTES=60
 soak: setup-test

@@ -120,7 +120,8 @@ def _measure(server: Running, folder: Path, calls: int, seconds: float) -> Resul
             window = Window(int(warm_s * NS), int((warm_s + seconds) * NS))
             load = Load(wire, participants, window, forwards=server.clip is None)
             start_ns = _encrypt(load)
-            run = load.run(start_ns, lambda: machine.usage(server.pid))
+            with machine.punctual():
+                run = load.run(start_ns, lambda: machine.usage(server.pid))
             full_bytes = machine.memory_bytes(server.pid)
             metrics = pages.ask({"metrics": True})
     finally:
