@@ -29,7 +29,7 @@ from signaling.events import (
     ResumeMedia,
     SwitchMode,
 )
-from signaling.messages import MeterTick, Party, Pause
+from signaling.messages import LineTrouble, MeterTick, Party, Pause
 
 PARTIES: Final[tuple[Party, Party]] = ("patient", "physician")
 _CARRIED: Final = {Mode.VOICE: ("audio",), Mode.VIDEO: ("audio", "video")}
@@ -69,6 +69,7 @@ class Call:
         """Whose line is too weak for pictures: until it is not, voice is carried and billed."""
         self.capped: set[Party] = set()
         """Who sends far too much: the excess is dropped."""
+        self._told_trouble = False
         self._parted: Pause = "both_silent"
         self._flowing = dict.fromkeys(PARTIES, False)
         self._report, self._changed = report, changed
@@ -246,6 +247,16 @@ class Call:
         """What the consult has come to so far."""
         now = self.reading()
         return rate(self.tariff, now.seconds() if now else {}, fault_ended=fault_ended)
+
+    def trouble(self) -> LineTrouble | None:
+        """What both pages show of lines in trouble; None if there is none and both know it."""
+        weak = tuple(party for party in PARTIES if party in self.weak)
+        capped = tuple(party for party in PARTIES if party in self.capped)
+        is_any = bool(weak or capped)
+        if not is_any and not self._told_trouble:
+            return None
+        self._told_trouble = is_any
+        return LineTrouble(consult_id=self.consult_id, weak=weak, capped=capped)
 
     def tick(self) -> MeterTick | None:
         """What both pages show of the meter; None before the call was ever engaged."""

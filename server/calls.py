@@ -48,7 +48,7 @@ from signaling.events import (
     StopRecording,
     Taken,
 )
-from signaling.messages import MeterTick, Summary
+from signaling.messages import LineTrouble, MeterTick, Summary
 from signaling.model import TERMINAL, Consult, may_offer
 from signaling.ports import Offer
 from signaling.seats import Seats, Sitting
@@ -63,6 +63,9 @@ class Pages(Protocol):
     """Where readings of the meter are shown."""
 
     def push_meter(self, consult_id: str, tick: MeterTick) -> None:
+        """To both pages of a consult; never blocks."""
+
+    def push_trouble(self, consult_id: str, trouble: LineTrouble) -> None:
         """To both pages of a consult; never blocks."""
 
     def reconnect_media(self, consult_id: str, who: str | None = None) -> None:
@@ -422,3 +425,6 @@ class Calls:
         tick = call.tick()
         if tick is not None:
             self._pages.push_meter(call.consult_id, tick)
+        trouble = call.trouble()
+        if trouble is not None:
+            self._pages.push_trouble(call.consult_id, trouble)

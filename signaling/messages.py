@@ -67,6 +67,7 @@ from signaling.guest_messages import (
 )
 from signaling.paths import IceServer, IceServers, Probe
 from signaling.quality import Line, LineReading, LineReason, Quality
+from signaling.trouble import LineTrouble
 from signaling.wire import (
     MAX_MESSAGE_BYTES,
     MAX_SDP_CHARS,
@@ -130,6 +131,7 @@ __all__ = [
     "Line",
     "LineReading",
     "LineReason",
+    "LineTrouble",
     "MeterTick",
     "Mid",
     "Mode",
@@ -426,6 +428,7 @@ PatientMessage = Annotated[
     | Place
     | MeterTick
     | Quality
+    | LineTrouble
     | IceServers
     | Roster
     | Answer
@@ -439,6 +442,7 @@ ConsoleMessage = Annotated[
     | QueueChange
     | MeterTick
     | Quality
+    | LineTrouble
     | Roster
     | Released
     | IceServers

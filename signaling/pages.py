@@ -120,6 +120,11 @@ class Pages:
         for page in self._of_call(consult_id):
             page.send(quality)
 
+    def push_trouble(self, consult_id: str, trouble: m.LineTrouble) -> None:
+        """To both pages of a call."""
+        for page in self._of_call(consult_id):
+            page.send(trouble)
+
     def seating_changed(self, consult_id: str) -> None:
         """Tell every page of a call who is in the room, and where."""
         self._rosters.changed(consult_id)

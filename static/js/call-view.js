@@ -7,6 +7,7 @@ import { minutesSeconds } from "./i18n.js";
 import { receiverLevel } from "./level.js";
 import { renderQuality } from "./quality-view.js";
 import { Tiles } from "./tiles.js";
+import { picturesPaused, troubleText } from "./trouble.js";
 
 /** @typedef {import("./media.js").CallMedia} CallMedia */
 /** @typedef {import("./i18n.js").Words} Words */
@@ -20,6 +21,7 @@ import { Tiles } from "./tiles.js";
  * @property {import("./protocol").Pause | null} pause
  * @property {import("./protocol").Roster | null} roster
  * @property {import("./protocol").Quality | null} [quality]
+ * @property {import("./protocol").LineTrouble | null} [trouble]
  */
 
 /**
@@ -132,11 +134,22 @@ export class CallView {
     setText(ref("pause"), reason ?? "");
     const now = video ? "call.video_now" : "call.voice_now";
     announce("assertive", reason ?? words.t(this.#party === "guest" ? "call.guest_now" : now));
-    if (this.#party !== "guest")
-      renderQuality(page.quality ?? null, this.#party, other, reason !== null, words);
+    if (this.#party !== "guest") this.#lines(reason !== null);
     ref("call").dataset.running = String(page.pause === null);
     this.#cover();
     this.#figures();
+  }
+
+  /** @param {boolean} paused  the page says already why nothing goes on */
+  #lines(paused) {
+    if (!this.#scene || this.#party === "guest") return;
+    const { page, words, other } = this.#scene;
+    const video = page.view?.mode === "video";
+    const text = paused ? null : troubleText(page.trouble ?? null, video, this.#party, other, words);
+    show(ref("line-trouble"), text !== null);
+    setText(ref("line-trouble"), text ?? "");
+    if (text !== null) announce("polite", text);
+    renderQuality(page.quality ?? null, this.#party, other, paused || text !== null, words);
   }
 
   /** One screen at a time, and only among pictures.  @param {boolean} video */
@@ -154,8 +167,9 @@ export class CallView {
     const { page, words, other } = this.#scene;
     const voice = page.view?.mode === "voice";
     const paused = page.pause !== null;
-    show(ref("cover"), voice || this.#stalled || paused);
-    this.#tiles.render({ roster: page.roster, words, pictures: !voice && !paused });
+    const withheld = picturesPaused(page.trouble ?? null, !voice);
+    show(ref("cover"), voice || withheld || this.#stalled || paused);
+    this.#tiles.render({ roster: page.roster, words, pictures: !voice && !paused && !withheld });
     setText(
       ref("cover-text"),
       paused ? other : words.t(voice ? "call.voice" : "call.no_picture", { who: other }),

@@ -17,6 +17,7 @@
 /** @typedef {import("./protocol").PhysicianView} PhysicianView */
 /** @typedef {import("./protocol").QueueItem} QueueItem */
 /** @typedef {import("./protocol").IceServer} IceServer */
+/** @typedef {import("./protocol").LineTrouble} LineTrouble */
 /** @typedef {import("./signal.js").Link} Link */
 
 /** @typedef {MeterTick & {atMs: number}} Meter  a tick and when it came */
@@ -29,6 +30,7 @@
  * @property {Meter | null} meter
  * @property {Pause | null} pause  why nothing is billed, from whichever message came last
  * @property {Quality | null} quality  how good the lines are
+ * @property {LineTrouble | null} trouble  what the server withholds, and why
  * @property {number | null} answerByMs  when an offered consult goes back to the queue
  * @property {number} mediaLost  grows each time the server asks for a new media connection
  * @property {Roster | null} roster  who else is in the room, and where this page gets whom
@@ -62,6 +64,7 @@ const NO_CALL = Object.freeze({
   meter: null,
   pause: null,
   quality: null,
+  trouble: null,
   answerByMs: null,
   mediaLost: 0,
   roster: null,
@@ -122,6 +125,8 @@ export function nextPatient(page, message, nowMs) {
       return { ...page, iceServers: message.servers };
     case "quality":
       return page.view?.consult_id === message.consult_id ? { ...page, quality: message } : page;
+    case "line":
+      return page.view?.consult_id === message.consult_id ? { ...page, trouble: message } : page;
     case "roster":
       return withRoster(page, message);
     case "reconnect_media":
@@ -160,6 +165,8 @@ export function nextConsole(page, message, nowMs) {
       return withMeter(page, message, nowMs);
     case "quality":
       return page.view?.consult_id === message.consult_id ? { ...page, quality: message } : page;
+    case "line":
+      return page.view?.consult_id === message.consult_id ? { ...page, trouble: message } : page;
     case "roster":
       return withRoster(page, message);
     case "released":
@@ -208,6 +215,7 @@ function withView(page, view, nowMs) {
     view,
     meter: same ? page.meter : null,
     quality: same && isLive(view.state) ? page.quality : null,
+    trouble: same && isLive(view.state) ? page.trouble : null,
     roster: same ? page.roster : null,
     pause: view.pause,
     answerByMs: view.answer_by_ms === null ? null : nowMs + view.answer_by_ms,

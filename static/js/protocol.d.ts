@@ -473,6 +473,13 @@ export interface Quality {
   lines: Line[];
 }
 
+export interface LineTrouble {
+  kind: "line";
+  consult_id: string;
+  weak: Party[];
+  capped: Party[];
+}
+
 export interface QueueChange {
   kind: "queue";
   upsert: QueueItem[];
@@ -564,6 +571,7 @@ export type PatientMessage =
   | MeterTick
   | IceServers
   | Quality
+  | LineTrouble
   | Roster
   | Answer
   | ReconnectMedia
@@ -575,6 +583,7 @@ export type ConsoleMessage =
   | QueueChange
   | MeterTick
   | Quality
+  | LineTrouble
   | Roster
   | Released
   | IceServers

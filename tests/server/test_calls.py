@@ -284,6 +284,8 @@ async def test_while_a_line_is_too_weak_for_pictures_voice_is_billed(clinic: Cli
         for bitrate_bps in (300_000, 50_000):
             report = rtcp.receiver_report(1, ()) + rtcp.remb(1, bitrate_bps, [])
             await physician.peer.send_rtcp(report)
+        for party in (patient, physician):
+            assert (await party.page.next("line"))["weak"] == ["physician"]
         first = await patient.metered("voice", 300)
         seen = len(_packets(patient, "video")), len(_packets(physician, "video"))
         later = await patient.metered("voice", first["voice_ms"] + 1_000)

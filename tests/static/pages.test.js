@@ -16,11 +16,12 @@ const CONTRACT = {
     "agree join waiting in-call remote-video elapsed cost hang-up summary accept-video",
     "decline-video to-voice pause-reason mute camera place error rejoin leave preview local-video",
     "recording-sign agree-recording refuse-recording stop-recording quality-self quality-other way",
+    "line-trouble",
   ],
   "console.html": [
     "username password sign-in in-call remote-video finish finish-confirm hold resume to-voice",
     "to-video pause-reason mute camera error preview put-back take-next local-video elapsed cost",
-    "recording-sign record stop-recording quality-self quality-other",
+    "recording-sign record stop-recording quality-self quality-other line-trouble",
   ],
 };
 

@@ -7,6 +7,7 @@
 
 /** @typedef {import("../../static/js/protocol").Line} Line */
 /** @typedef {import("../../static/js/protocol").Quality} Quality */
+/** @typedef {import("../../static/js/protocol").LineTrouble} LineTrouble */
 
 export const CONSULT = "c_0123456789";
 
@@ -101,4 +102,9 @@ export function line(other = {}) {
 /** @param {Line[]} lines  @returns {Quality} */
 export function quality(...lines) {
   return { kind: "quality", consult_id: CONSULT, lines };
+}
+
+/** @param {Partial<LineTrouble>} [other]  @returns {LineTrouble} */
+export function trouble(other = {}) {
+  return { kind: "line", consult_id: CONSULT, weak: [], capped: [], ...other };
 }
