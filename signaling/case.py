@@ -79,6 +79,11 @@ class Case:
     core: Consult
     marks: Marks
 
+    @property
+    def moment(self) -> tuple[int, int]:
+        """Which of its states it is in: the process that holds it, and its last event."""
+        return self.marks.epoch, self.core.version
+
 
 def mark(case: Case, after: Consult, event: Event, at_ms: int, node: str) -> Marks:
     """The marks once ``event`` has led to ``after`` at wall time ``at_ms``."""

@@ -8,8 +8,6 @@ exactly once each; with the database away they are refused and nothing is change
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
@@ -39,6 +37,8 @@ from signaling.errors import (
     UnknownConsult,
 )
 from signaling.events import Effect, Event, Fact
+from signaling.facts import about_of
+from signaling.invitations import new_invitation
 from signaling.model import due, may_offer, next_deadline_ms
 from signaling.ports import Offer
 from signaling.queue import may_see
@@ -49,8 +49,6 @@ log = structlog.get_logger()
 
 MAX_ASKS = 64
 MAX_UNWRITTEN = 64
-INVITATION = "g."
-"""Guests' tokens begin so, patients' never do: by this the page knows which one it is."""
 STORAGE_TIMEOUT_S = 15
 OFFER_TIMEOUT_S = 10
 BACKOFF_MS = (100, 200, 500, 1_000, 2_000, 5_000)
@@ -83,7 +81,7 @@ class Keeper:
 
     def submit(self, fact: Fact) -> None:
         """Note a fact; a newer one about the same thing replaces it. Never blocks."""
-        about = _about(fact)
+        about = about_of(fact)
         self._facts.pop(about, None)
         if about == "page":
             self._gone_at_ms = None
@@ -143,7 +141,7 @@ class Keeper:
         if self._gone_at_ms is not None and (fact or self._absence_counts(now_ms)):
             gone = ev.PatientGone(now_ms - self._gone_at_ms)
             self._gone_at_ms = None
-            return gone, _about(gone)
+            return gone, about_of(gone)
         return (fact, None) if fact else None
 
     def _absence_counts(self, now_ms: int) -> bool:
@@ -320,16 +318,11 @@ class Keeper:
             raise PriceChanged(self.consult_id)
 
     async def _invite(self, ask: Ask, command: m.Invite) -> m.Answer:
-        """The one moment at which a guest's token is known here."""
         around = self._around
-        token = INVITATION + secrets.token_urlsafe(32)
-        guest_id = f"guest-{secrets.token_hex(8)}"
-        link_hash = hashlib.sha256(token.encode()).hexdigest()
         expires_at = around.clock.at_ms() + around.timers.invitation_ms
-        await self._move(
-            ev.Invited(guest_id, command.role, command.name, link_hash, expires_at), None
-        )
-        answer = accepted(ask, guest_id=guest_id, token=token)
+        event, token = new_invitation(command, expires_at)
+        await self._move(event, None)
+        answer = accepted(ask, guest_id=event.guest_id, token=token)
         await self._remember(ask, answer)
         return answer
 
@@ -374,7 +367,7 @@ class Keeper:
         if case is None:
             raise UnknownConsult(self.consult_id)
         lost = self._lost
-        if lost is not None and _moment(lost) == _moment(case):
+        if lost is not None and lost.moment == case.moment:
             self.case, self._lost = lost, None  # it failed indeed
             return
         self.case = case
@@ -504,20 +497,3 @@ class Keeper:
         except (SQLAlchemyError, OSError) as error:
             log.warning("storage_trouble", error=type(error).__name__)
             raise StorageTrouble from error
-
-
-def _moment(case: Case) -> tuple[int, int]:
-    return case.marks.epoch, case.core.version
-
-
-def _about(fact: Fact) -> Hashable:
-    """Facts about the same thing: of these only the last counts."""
-    match fact:
-        case ev.MediaStarted(side=side) | ev.MediaStopped(side=side):
-            return "media", side
-        case ev.PatientGone() | ev.PatientBack():
-            return "page"
-        case ev.GuestOpened(guest_id=guest_id) | ev.GuestLeft(guest_id=guest_id):
-            return fact.kind, guest_id
-        case _:
-            return fact.kind

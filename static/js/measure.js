@@ -67,6 +67,7 @@ export function exposeForTests(peer) {
      */
     firstFrameMs: null,
     stats: () => measure(peer.pc),
+    connection: () => peer.pc,
     restartIce: () => peer.restartIce(),
   };
   const video = /** @type {HTMLVideoElement} */ (ref("remote-video"));
