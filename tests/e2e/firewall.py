@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 from tests.e2e.clock import Sample
-from tests.e2e.network import Network, _inside, _run
+from tests.e2e.network import Network, inside
 
 ELSEWHERE = "127.0.0.77"
 
 
-@contextmanager
-def loopback() -> Iterator[Network]:
-    """A network of its own. Needs root."""
-    network = Network(f"wenzhen-{uuid.uuid4().hex[:8]}")
-    _run("ip", "netns", "add", network.namespace or "")
-    try:
-        _inside(network, "ip", "link", "set", "lo", "up")
-        yield network
-    finally:
-        _run("ip", "netns", "del", network.namespace or "")
+def uplink(network: Network) -> None:
+    """Give the network an interface and a way out that leads nowhere.
+
+    On loopback alone Chromium finds no network and thinks about it for seconds.
+    """
+    inside(network, "ip", "link", "add", "up0", "type", "veth", "peer", "name", "up1")
+    inside(network, "ip", "address", "add", "10.77.0.2/24", "dev", "up0")
+    for name in ("up0", "up1"):
+        inside(network, "ip", "link", "set", name, "up")
+    inside(network, "ip", "route", "add", "default", "via", "10.77.0.1")
 
 
 def block_udp(network: Network, media_port: int, target: str, *, first: bool = False) -> None:
@@ -33,7 +31,7 @@ def block_udp(network: Network, media_port: int, target: str, *, first: bool = F
     for program in ("iptables", "ip6tables"):
         for side in ("--dport", "--sport"):
             match = ["INPUT", "-p", "udp", side, str(media_port)]
-            _inside(network, program, add, *match, "-j", target)
+            inside(network, program, add, *match, "-j", target)
 
 
 def block_from(
@@ -46,8 +44,8 @@ def block_from(
     for protocol in protocols:
         rule = ["-A", "INPUT", "-p", protocol, "--dport", str(media_port)]
         for address in allowed:
-            _inside(network, "iptables", *rule, "-s", address, "-j", "ACCEPT")
-        _inside(network, "iptables", *rule, "-j", "REJECT")
+            inside(network, "iptables", *rule, "-s", address, "-j", "ACCEPT")
+        inside(network, "iptables", *rule, "-j", "REJECT")
 
 
 def deaden(network: Network, ports: Iterable[int]) -> None:
@@ -57,12 +55,12 @@ def deaden(network: Network, ports: Iterable[int]) -> None:
     """
     served = set(ports)
     for protocol, listing in (("tcp", "-Htn"), ("udp", "-Huna")):
-        rows = _inside(network, "ss", listing).splitlines()
+        rows = inside(network, "ss", listing).splitlines()
         local = {int(row.split()[3].rpartition(":")[2]) for row in rows}
         for port in local - served:
             for side in ("--dport", "--sport"):
                 match = ["INPUT", "-p", protocol, side, str(port)]
-                _inside(network, "iptables", "-A", *match, "-j", "DROP")
+                inside(network, "iptables", "-A", *match, "-j", "DROP")
 
 
 def rebind(network: Network, media_port: int) -> None:
@@ -72,10 +70,10 @@ def rebind(network: Network, media_port: int) -> None:
     translation as the beginning of a connection.
     """
     hold = ["-p", "udp", "--sport", str(media_port), "-j", "DROP"]
-    _inside(network, "iptables", "-t", "raw", "-A", "OUTPUT", *hold)
+    inside(network, "iptables", "-t", "raw", "-A", "OUTPUT", *hold)
     match = ["-t", "nat", "-A", "POSTROUTING", "-p", "udp", "--dport", str(media_port)]
-    _inside(network, "iptables", *match, "-j", "SNAT", "--to-source", f"{ELSEWHERE}:20000-29999")
-    _inside(network, "iptables", "-t", "raw", "-D", "OUTPUT", *hold)
+    inside(network, "iptables", *match, "-j", "SNAT", "--to-source", f"{ELSEWHERE}:20000-29999")
+    inside(network, "iptables", "-t", "raw", "-D", "OUTPUT", *hold)
 
 
 def longest_gap_s(samples: Iterable[Sample], since_s: float) -> float:

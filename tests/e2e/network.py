@@ -54,18 +54,25 @@ def free_port() -> int:
 
 
 @contextmanager
-def without_udp(media_port: int) -> Iterator[Network]:
-    """A network of loopback alone that refuses every datagram to `media_port`. Needs root."""
+def loopback() -> Iterator[Network]:
+    """A network of loopback alone. Needs root."""
     network = Network(f"wenzhen-{uuid.uuid4().hex[:8]}")
     run("ip", "netns", "add", network.namespace or "")
     try:
         inside(network, "ip", "link", "set", "lo", "up")
+        yield network
+    finally:
+        run("ip", "netns", "del", network.namespace or "")
+
+
+@contextmanager
+def without_udp(media_port: int) -> Iterator[Network]:
+    """A network of loopback alone that refuses every datagram to `media_port`. Needs root."""
+    with loopback() as network:
         for program in ("iptables", "ip6tables"):
             rule = ["-A", "INPUT", "-p", "udp", "--dport", str(media_port), "-j", "REJECT"]
             inside(network, program, *rule)
         yield network
-    finally:
-        run("ip", "netns", "del", network.namespace or "")
 
 
 def refused_datagrams(network: Network) -> int:

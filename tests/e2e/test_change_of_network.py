@@ -12,8 +12,8 @@ from tests.e2e.chairs import Chair, let_pass
 from tests.e2e.clinic import Clinic, chromium, open_browsers
 from tests.e2e.conftest import OpenClinic
 from tests.e2e.coturn import RELAYED_FROM, SECRET, coturn
-from tests.e2e.firewall import block_from, block_udp, deaden, longest_gap_s, loopback, rebind
-from tests.e2e.network import free_port
+from tests.e2e.firewall import block_from, block_udp, deaden, longest_gap_s, rebind
+from tests.e2e.network import free_port, loopback
 from tests.e2e.server import Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
