@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from media.dtls import PacketBuffer
 from media.endpoint import Endpoint, Names
 from media.errors import ConnectionReplaced, RoomClosed, ScreenTaken
 from media.flow import Flow, FlowReading
 from media.gauge import gauge
+from media.hold import HoldMusic
 from media.ice import Address
 from media.inbound import Shared
 from media.quality import LineQuality, LineWatch
@@ -175,6 +177,7 @@ class Room:
         self._max_video_bps = max_video_bps
         self._screen: str | None = None  # who shares one
         self._recording: Recording | None = None
+        self._scratch: PacketBuffer | None = None  # two kilobytes only where music is played
         self._is_closed = False
 
     async def offer(
@@ -272,6 +275,22 @@ class Room:
         """Let it see all that is delivered from now on, on every connection to come; None: end."""
         self._recording = recording
         self._tap_tracks()
+
+    def play(self, music: HoldMusic, now_ms: int) -> None:
+        """Let all but the physician hear the packet of `music` that is due, while nothing is
+        delivered. It is heard in place of the first of the others.
+        """
+        if self._delivered:
+            return
+        for participant in self._participants.values():
+            endpoint = participant.endpoint
+            if participant.side == "physician" or endpoint is None or not endpoint.is_connected:
+                continue
+            lines = (line for line in endpoint.subscriptions.values() if line.kind == "audio")
+            line = min(lines, key=lambda line: line.position, default=None)
+            if line is not None:
+                self._scratch = self._scratch or PacketBuffer()
+                line.play(music, self._scratch, now_ms)
 
     def flow(self, participant_id: str) -> FlowReading:
         """What flows from a participant; all off for one who is not here."""

@@ -9,10 +9,11 @@ from media.estimates import Estimates
 from media.feedback import KeyframeRequests, ReceiveTracker
 from media.flow import Flow
 from media.forwarder import Forwarder, OutgoingStream
+from media.hold import HoldMusic
 from media.red import renumber, strip
 from media.reports import Reports
 from media.rtcp import SenderReport, sender_report, source_description
-from media.rtp import ExtensionMap
+from media.rtp import FIXED_HEADER_BYTES, ExtensionMap
 from media.sdp import Codec, OutgoingTrack, Section
 from media.timeline import Report
 
@@ -165,6 +166,7 @@ class Subscription:
         "_cname",
         "_codec",
         "_extensions",
+        "_plays",
         "_source",
         "active",
         "forwarder",
@@ -209,6 +211,7 @@ class Subscription:
         self._extensions: Mapping[str, int] = section.extensions
         self._cname = cname
         self.position = position
+        self._plays = False  # what was sent last is music
         self._source: Source | None = None  # whose packets the forwarder continues
         self._budget = RESEND_BUDGET
         self.reports = Reports(self.stream.clock_rate)
@@ -234,15 +237,35 @@ class Subscription:
         resumed = active and not self.active
         self.track = track
         self.active = active and track is not None
-        if changed or (resumed and track is not None and track.current is not self._source):
+        other = track is not None and (self._plays or track.current is not self._source)
+        if changed or (resumed and other):
             self.restart()
         elif resumed:
             self.forwarder.start()
         if track is not None and self.active and (changed or resumed):
             track.want_keyframe()
 
+    def play(self, music: HoldMusic, scratch: PacketBuffer, now_ms: int) -> None:
+        """Send the packet that is due, in the numbering that the receiver knows.
+
+        Only while nothing is delivered: what is delivered next begins anew behind it.
+        """
+        if self.active:
+            return
+        if not self._plays:
+            self._plays = True
+            self.forwarder.attach(ExtensionMap({}, self._extensions, "", ""))
+        payload, data = music.payload, scratch.data
+        length = FIXED_HEADER_BYTES + len(payload)
+        data[0], data[1] = 0x80, 0
+        data[FIXED_HEADER_BYTES:length] = payload
+        fields = (music.sequence, music.timestamp, 0)
+        if self.forwarder.forward(data, length, FIXED_HEADER_BYTES, fields, now_ms):
+            self.receiver.send_rtp_now(scratch, length)
+
     def restart(self) -> None:
         """Begin anew with the track, whose SSRC or sender has changed."""
+        self._plays = False
         track = self.track
         self._source = None if track is None else track.current
         if track is not None:

@@ -21,6 +21,7 @@ from server.auditor import Auditor
 from server.calls import Calls
 from server.clock import Clock, wall_ms
 from server.errors import AddressInUse, DataFolderUnusable
+from server.hold import Waiting, music_of
 from server.identities import SignedIn
 from server.lines import Lines
 from server.load import Load
@@ -120,6 +121,7 @@ async def _wire(
     auditor = Auditor(storage)
     admission = Admission(_limits(settings))
     load = Load(media.counters, admission)
+    waiting = Waiting(await music_of(settings.hold_music, settings.data_dir))
     recordings = _recordings(settings, storage, node, auditor)
     calls = Calls(
         storage,
@@ -128,6 +130,7 @@ async def _wire(
         admission,
         max_video_bps=settings.max_video_kbps * 1000,
         recordings=recordings if settings.recording else None,
+        waiting=waiting,
     )
 
     def audit(kind: str, fields: Mapping[str, str]) -> None:
@@ -155,6 +158,7 @@ async def _wire(
     stack.push_async_callback(calls.close)
     stack.push_async_callback(tasks.close)
     await calls.restore()
+    tasks.start("hold music", keep_running("hold music", waiting.run))
     tasks.start("recordings", keep_running("recordings", recordings.run_housekeeping))
     tasks.start("audit", keep_running("audit", auditor.run))
     tasks.start("meter ticks", keep_running("meter ticks", calls.run_ticks))

@@ -32,6 +32,7 @@ from server.admission import Admission
 from server.call import PARTIES, Call, Report
 from server.clock import Clock, monotonic_ms, wall_ms
 from server.errors import MeterElsewhere
+from server.hold import Waiting
 from server.recordings import Recordings
 from server.settling import provisional, settle
 from server.storage import Storage
@@ -87,14 +88,15 @@ class Calls:
         *,
         max_video_bps: int = 0,
         recordings: Recordings | None = None,
+        waiting: Waiting | None = None,
     ) -> None:
-        """``recordings`` None: no call is recorded."""
+        """``recordings`` None: no call is recorded. ``waiting`` None: a hold is silent."""
         self._storage, self._media, self.node = storage, media, node
         self.admission = admission
         self._max_video_bps = max_video_bps
         self._calls: dict[str, Call] = {}
         self._prepared: dict[str, Call] = {}
-        self._recording = recordings
+        self._recording, self._waiting = recordings, waiting
         self._closing = Tasks()
         self._lags_ms: deque[int] = deque(maxlen=60)
         self._written: dict[str, Meter] = {}
@@ -144,6 +146,7 @@ class Calls:
             call.room = self._media.room(consult.id, call, self._max_video_bps)
             call.gate()
             self._tap(call)
+            self._keep_waiting(call)
         side = who if who in PARTIES else "guest"
         try:
             answer = await call.room.offer(
@@ -198,12 +201,14 @@ class Calls:
                 self._record(call, effect)
             case Disengage(cause=cause):
                 call.perform(effect, now_ms)
+                self._keep_waiting(call)
                 self._record(call, StopRecording())
                 self._disconnect(call, ("patient",) if cause == "hung_up" else None)
             case Dismiss(guest_id=guest_id):
                 self._disconnect(call, (guest_id,))
             case _:
                 call.perform(effect, now_ms)
+                self._keep_waiting(call)
 
     async def within(
         self,
@@ -309,6 +314,12 @@ class Calls:
             self._recording.stop(call.consult_id)
         self._tap(call)
 
+    def _keep_waiting(self, call: Call) -> None:
+        """Who is held hears music; nothing of it is billed, since nothing of it is a flow."""
+        if self._waiting is not None:
+            held = call.engaged and call.held
+            self._waiting.keep(call.consult_id, call.room if held else None)
+
     def _tap(self, call: Call) -> None:
         if self._recording is not None and call.room is not None:
             call.room.record(self._recording.recorder(call.consult_id))
@@ -317,6 +328,7 @@ class Calls:
         self._record(call, StopRecording())
         call.engaged = False
         call.gate()
+        self._keep_waiting(call)
         del self._calls[call.consult_id]
         self._written.pop(call.consult_id, None)
         if call.room is not None:

@@ -48,6 +48,10 @@ def _limit(text: str) -> int:
     return limit
 
 
+def _music(text: str) -> str:
+    return "" if text == "none" else text
+
+
 def _days(text: str) -> int:
     days = int(text)
     if not 1 <= days <= 36_500:
@@ -180,6 +184,7 @@ OPTIONS: Final = (
         "no new call above so many packets received and sent on a second; a video call has 600",
     ),
     Option("max_loop_lag_ms", _limit, "no new call while the process is typically so late"),
+    Option("hold_music", _music, "Ogg or WebM file with Opus for who is on hold; built-in or none"),
     Option("recording", _switch, "let physicians ask to record calls"),
     Option("recording_retention_days", _days, "recordings are deleted after, days"),
     Option("recording_min_free_mb", _megabytes, "recordings stop when less is free on their disk"),
@@ -224,6 +229,7 @@ class Settings:
     invitation_s: int = 15 * 60
     max_packets_per_s: int = 150_000
     max_loop_lag_ms: int = 100
+    hold_music: str = "built-in"
     recording: bool = False
     recording_retention_days: int = 3 * 365 + 1
     recording_min_free_mb: int = 500
