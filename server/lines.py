@@ -30,7 +30,7 @@ class Pages(Protocol):
     """Where lines are shown."""
 
     def push_quality(self, consult_id: str, quality: m.Quality) -> None:
-        """To both pages of a consult; never blocks."""
+        """To all pages of a consult; never blocks."""
 
 
 class Histogram:

@@ -452,6 +452,14 @@ ConsoleMessage = Annotated[
     Field(discriminator="kind"),
 ]
 GuestMessage = Annotated[
-    GuestHello | GuestUpdate | Elapsed | Roster | IceServers | Answer | ReconnectMedia | Goodbye,
+    GuestHello
+    | GuestUpdate
+    | Elapsed
+    | Quality
+    | Roster
+    | IceServers
+    | Answer
+    | ReconnectMedia
+    | Goodbye,
     Field(discriminator="kind"),
 ]

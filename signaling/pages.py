@@ -116,8 +116,8 @@ class Pages:
                 seat.page.send(elapsed)
 
     def push_quality(self, consult_id: str, quality: m.Quality) -> None:
-        """To both pages of a call."""
-        for page in self._of_call(consult_id):
+        """To all pages of a call."""
+        for _viewer, page in self._viewers(consult_id):
             page.send(quality)
 
     def push_trouble(self, consult_id: str, trouble: m.LineTrouble) -> None:

@@ -5,22 +5,22 @@ import { showTrack } from "./device-view.js";
 import { announce, ref, setPressed, setText, show } from "./dom.js";
 import { minutesSeconds } from "./i18n.js";
 import { receiverLevel } from "./level.js";
-import { renderQuality } from "./quality-view.js";
+import { linesOf, renderQuality } from "./quality-view.js";
 import { Tiles } from "./tiles.js";
 import { picturesPaused, troubleText } from "./trouble.js";
 
 /** @typedef {import("./media.js").CallMedia} CallMedia */
 /** @typedef {import("./i18n.js").Words} Words */
-/** @typedef {import("./protocol").Party | "guest"} Party  whose page it is */
+/** @typedef {import("./quality-view.js").Viewer} Party  whose page it is */
 
 /**
  * What the screen shows of a call; a guest's has no price.
  * @typedef {object} Call
- * @property {{mode: import("./protocol").Mode, state: import("./protocol").State, price?: import("./protocol").Price} | null} view
+ * @property {{mode: import("./protocol").Mode, state: import("./protocol").State, price?: import("./protocol").Price, me?: {id: string}} | null} view
  * @property {import("./consult.js").Meter | null} meter
  * @property {import("./protocol").Pause | null} pause
  * @property {import("./protocol").Roster | null} roster
- * @property {import("./protocol").Quality | null} [quality]
+ * @property {import("./protocol").Quality | null} quality
  * @property {import("./protocol").LineTrouble | null} [trouble]
  */
 
@@ -134,7 +134,7 @@ export class CallView {
     setText(ref("pause"), reason ?? "");
     const now = video ? "call.video_now" : "call.voice_now";
     announce("assertive", reason ?? words.t(this.#party === "guest" ? "call.guest_now" : now));
-    if (this.#party !== "guest") this.#lines(reason !== null);
+    this.#lines(reason !== null);
     ref("call").dataset.running = String(page.pause === null);
     this.#cover();
     this.#figures();
@@ -142,14 +142,17 @@ export class CallView {
 
   /** @param {boolean} paused  the page says already why nothing goes on */
   #lines(paused) {
-    if (!this.#scene || this.#party === "guest") return;
+    if (!this.#scene) return;
     const { page, words, other } = this.#scene;
     const video = page.view?.mode === "video";
-    const text = paused ? null : troubleText(page.trouble ?? null, video, this.#party, other, words);
+    const trouble = page.trouble ?? null;
+    const text =
+      paused || this.#party === "guest" ? null : troubleText(trouble, video, this.#party, other, words);
     show(ref("line-trouble"), text !== null);
     setText(ref("line-trouble"), text ?? "");
     if (text !== null) announce("polite", text);
-    renderQuality(page.quality ?? null, this.#party, other, paused || text !== null, words);
+    const lines = linesOf(page.quality, this.#party, page.view?.me?.id);
+    renderQuality(lines, other, paused || text !== null, words);
   }
 
   /** One screen at a time, and only among pictures.  @param {boolean} video */

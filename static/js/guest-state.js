@@ -14,6 +14,7 @@
  * @property {import("./consult.js").Meter | null} meter  of time alone
  * @property {import("./protocol").Pause | null} pause
  * @property {import("./protocol").Roster | null} roster
+ * @property {import("./protocol").Quality | null} quality  how good the lines are
  * @property {number} mediaLost
  * @property {readonly import("./protocol").IceServer[]} iceServers
  */
@@ -27,6 +28,7 @@ export const emptyGuest = Object.freeze({
   meter: null,
   pause: null,
   roster: null,
+  quality: null,
   mediaLost: 0,
   iceServers: [],
 });
@@ -50,6 +52,8 @@ export function nextGuest(page, message, nowMs) {
       const meter = /** @type {const} */ ({ kind: "meter", charge_fen: 0, currency: "", ...time });
       return { ...page, meter: { ...meter, atMs: nowMs }, pause };
     }
+    case "quality":
+      return { ...page, quality: message };
     case "roster":
       return { ...page, roster: message };
     case "ice_servers":

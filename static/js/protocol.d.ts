@@ -595,6 +595,7 @@ export type GuestMessage =
   | GuestHello
   | GuestUpdate
   | Elapsed
+  | Quality
   | Roster
   | IceServers
   | Answer

@@ -5,20 +5,25 @@ import { announce, make, ref, setText, show } from "./dom.js";
 /** @typedef {import("./i18n.js").Words} Words */
 /** @typedef {import("./protocol").Line} Line */
 /** @typedef {import("./protocol").LineReading} Reading */
-/** @typedef {import("./protocol").Party} Party */
 /** @typedef {import("./protocol").Quality} Quality */
+/** @typedef {import("./protocol").Party | "guest"} Viewer */
+/** @typedef {{self: Line | null, other: Line | null}} Lines */
+
+/** Whose line is shown beside one's own. */
+const OTHER = Object.freeze({ patient: "physician", physician: "patient", guest: "physician" });
 
 const LEVELS = /** @type {const} */ (["none", "bad", "weak", "fair", "good"]);
 
 /**
  * @param {Quality | null} quality
- * @param {Party} party  whose page this is
- * @returns {{self: Line | null, other: Line | null}}
+ * @param {Viewer} viewer  whose page this is
+ * @param {string} [id]  of the viewer in the call; parties are called as what they are
+ * @returns {Lines}
  */
-export function linesOf(quality, party) {
+export function linesOf(quality, viewer, id = viewer) {
   const of = (/** @type {string} */ who) =>
     quality?.lines.find((line) => line.participant_id === who) ?? null;
-  return { self: of(party), other: of(party === "patient" ? "physician" : "patient") };
+  return { self: of(id), other: of(OTHER[viewer]) };
 }
 
 /**
@@ -36,12 +41,11 @@ export function advice(self, other, who, words) {
 }
 
 /**
- * @param {Quality | null} quality  @param {Party} party  @param {string} who
+ * @param {Lines} lines  @param {string} who  how the other is called
  * @param {boolean} paused  the page says already why nothing goes on
  * @param {Words} words
  */
-export function renderQuality(quality, party, who, paused, words) {
-  const { self, other } = linesOf(quality, party);
+export function renderQuality({ self, other }, who, paused, words) {
   show(ref("quality"), self !== null || other !== null);
   bars("quality-self", self, "quality.self", who, words);
   bars("quality-other", other, "quality.other", who, words);

@@ -43,6 +43,9 @@ async def test_a_guest_is_in_the_call_and_not_on_the_bill(clinic: Clinic) -> Non
             await guest.peer.until(lambda: len({packet[8:12] for packet in guest.peer.rtp}) == 4)
             elapsed = await guest.page.next("elapsed", lambda e: e["elapsed_ms"] > 500)
             assert not {"charge_fen", "currency"} & set(elapsed)
+            shown = await guest.page.next("quality", lambda q: len(q["lines"]) == 3)
+            lines = {line["participant_id"]: line["level"] for line in shown["lines"]}
+            assert lines == {"patient": 4, "physician": 4, guest_id: 4}
 
             patient.sending.clear()
             await physician.page.state("interrupted")
@@ -59,6 +62,7 @@ async def test_a_guest_is_in_the_call_and_not_on_the_bill(clinic: Clinic) -> Non
             sending.cancel()
         record = await finished(clinic, physician)
         assert record["billable_s"] == stopped["video_ms"] // 1000
+        assert set(record["quality"]) == {"patient", "physician"}
         await guest.page.next("consult", lambda u: u["view"]["state"] == "ended")
         await guest.page.leave()
         await guest.peer.close()

@@ -17,6 +17,8 @@ test("each page shows its own line and the other's", () => {
   assert.equal(linesOf(both, "physician").self?.level, 2);
   assert.deepEqual(linesOf(null, "patient"), { self: null, other: null });
   assert.equal(linesOf(quality(line()), "patient").other, null);
+  const guest = linesOf(quality(physician(), line({ participant_id: "g_1" })), "guest", "g_1");
+  assert.deepEqual([guest.self?.participant_id, guest.other?.participant_id], ["g_1", "physician"]);
 });
 
 test("one is told first what one can do something about, and nothing while all is well", () => {
