@@ -1,15 +1,19 @@
 """When a receiver's line is too weak for video, so that voice would suffer. Pure.
 
 Video is withheld from a receiver whose estimate stays below what the smallest useful picture needs,
-or that loses voice while its round trip has grown far above its base: a queue that overflows. It
-comes back once the line has been calm for a while, to see whether it carries video again: voice
-alone tells no bandwidth. Each relapse doubles that while.
+or is low while the receiver loses voice and its round trip has grown far above its base: a queue
+that overflows. Loss and a long way alone are no reason: less video would not help. It comes back
+once the line has been calm for a while, to see whether it carries video again: voice alone tells no
+bandwidth. Each relapse doubles that while.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 LEAST_VIDEO_BPS: Final = 100_000
+LOW_VIDEO_BPS: Final = 300_000
+"""With more than this a sender still has room to send less by itself."""
+
 WEAK_LOSS: Final = 0.15
 CALM_LOSS: Final = 0.05
 WEAK_AFTER_MS: Final = 3_000
@@ -83,8 +87,10 @@ class Relief:
                 return False
             self.suspended, self._resumed_ms = False, now_ms
             return True
-        starved = state.estimate_bps is not None and state.estimate_bps < LEAST_VIDEO_BPS
-        if not gets_video or not (starved or (self._loss > WEAK_LOSS and growth > 2)):
+        queueing = self._loss > WEAK_LOSS and growth > 2
+        least_bps = LOW_VIDEO_BPS if queueing else LEAST_VIDEO_BPS
+        starved = state.estimate_bps is not None and state.estimate_bps < least_bps
+        if not gets_video or not starved:
             self._weak_since_ms = None
             return False
         if self._weak_since_ms is None:

@@ -9,6 +9,7 @@ from media.relief import (
     FIRST_WAIT_MS,
     LEAST_VIDEO_BPS,
     LONGEST_WAIT_MS,
+    LOW_VIDEO_BPS,
     WEAK_AFTER_MS,
     LineState,
     Relief,
@@ -79,13 +80,18 @@ def test_a_line_below_the_least_picture_carries_voice_alone(estimate_bps: int, a
 
 @given(base_ms=st.integers(1, 300), lost=st.integers(10, 45))
 def test_voice_that_is_lost_in_a_queue_stops_pictures(base_ms: int, lost: int) -> None:
-    def state(second: int, _: bool) -> LineState:
-        queue_ms = 0 if second < 10 else base_ms * 3 + 300
-        return LineState(400_000, base_ms + queue_ms, second * 50, max(0, second - 10) * lost)
+    def line(estimate_bps: int) -> list[bool]:
+        def state(second: int, _: bool) -> LineState:
+            round_trip_ms = base_ms if second < 10 else base_ms * 4 + 300
+            voice_lost = max(0, second - 10) * lost
+            return LineState(estimate_bps, round_trip_ms, second * 50, voice_lost)
 
-    shown = watch(state, 20)
+        return watch(state, 20)
+
+    shown = line(LOW_VIDEO_BPS - 1)
     assert not any(shown[:10])
     assert shown[-1]
+    assert not any(line(LOW_VIDEO_BPS)), "the sender can still send less by itself"
 
 
 @given(recovers=st.integers(5, 120))
