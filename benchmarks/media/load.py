@@ -23,6 +23,9 @@ from benchmarks.media.wire import SLOTS, Reader, Table, Wire, exact_sleeps
 BATCH = 16
 """Packets in one system call at most: the last leaves some 30 µs after the first."""
 
+SPACING_NS = 50_000
+"""Between two system calls at least, as network cards hold interrupts back; up to 0.05 ms late."""
+
 DRAIN_NS = 500_000
 NAP_NS = 1_000_000
 TAIL_NS = NS // 2
@@ -103,13 +106,14 @@ class Load:
         run, send = Run(start_ns), self._table.sender(self.wire)
         control = self._control(start_ns, send)
         times = array("q", (start_ns + d.at_ns for d in self.due))
-        count, at, drained_ns, clock = len(times), 0, 0, time.time_ns
+        count, at, drained_ns, left_ns, clock = len(times), 0, 0, 0, time.time_ns
         stages = self._stages(run, usage)
         gc.disable()
         while at < count:
             now_ns = clock()
-            due_ns = times[at]
+            due_ns = max(times[at], left_ns + SPACING_NS)
             if due_ns <= now_ns:
+                left_ns = now_ns
                 after = at + 1
                 most = min(count, at + BATCH)
                 while after < most and times[after] <= now_ns:

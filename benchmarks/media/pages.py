@@ -3,6 +3,7 @@
 Reads one JSON command a line and answers each with one line:
 `{"calls": {"0": [SDP, SDP]}}` -> `{"0": [SDP, SDP]}`: connect these calls;
 `{"metrics": true}` -> what the server says of itself.
+The answer is `{"error": TEXT}` where it could not be done.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import json
 import sys
 from collections.abc import Callable
 from typing import Any, Protocol
+
+import aiohttp
+from socketio.exceptions import SocketIOError
 
 from benchmarks.media.janus_pages import JanusPages
 from benchmarks.media.relay import RelayPages
@@ -38,15 +42,21 @@ async def serve(pages: Pages) -> None:
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
     while line := await reader.readline():
-        command: dict[str, Any] = json.loads(line)
-        if "calls" in command:
-            calls = command["calls"]
-            answers = await asyncio.gather(*(pages.call(int(n), s) for n, s in calls.items()))
-            found: dict[str, Any] = dict(zip(calls, answers, strict=True))
-        else:
-            found = await pages.metrics()
+        try:
+            found = await answer(pages, json.loads(line))
+        except (RuntimeError, TimeoutError, SocketIOError, aiohttp.ClientError) as error:
+            found = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(found), flush=True)
     await pages.close()
+
+
+async def answer(pages: Pages, command: dict[str, Any]) -> dict[str, Any]:
+    """Do what a command asks for."""
+    if "calls" not in command:
+        return await pages.metrics()
+    calls = command["calls"]
+    answers = await asyncio.gather(*(pages.call(int(n), sdps) for n, sdps in calls.items()))
+    return dict(zip(calls, answers, strict=True))
 
 
 async def main(kind: str, setup: dict[str, Any]) -> None:

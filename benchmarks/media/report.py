@@ -28,6 +28,7 @@ class Row:
     mb_per_call: float
     packets_per_s: float
     generator_late_p99_ms: float
+    generator_pct: float
     generator_core_pct: float
     server_pct: float
     idle_pct: float
@@ -56,6 +57,7 @@ def row(results: Sequence[Result]) -> Row:
         mb_per_call=of(lambda r: r.mb_per_call),
         packets_per_s=of(lambda r: r.figures.packets / r.figures.seconds),
         generator_late_p99_ms=of(lambda r: r.figures.late_p99_ms),
+        generator_pct=of(lambda r: r.figures.generator_pct),
         generator_core_pct=of(lambda r: r.figures.generator_core_pct),
         server_pct=of(server_pct),
         idle_pct=of(lambda r: r.idle_pct),
@@ -98,6 +100,7 @@ MORE = (
     "max_ms",
     "packets_per_s",
     "generator_late_p99_ms",
+    "generator_pct",
     "generator_core_pct",
     "server_pct",
     "idle_pct",

@@ -48,7 +48,7 @@ class PagesProcess:
         """Send a command; its answer. `meanwhile` is called each 0.2 s.
 
         Raises:
-            RuntimeError: the pages ended or were too slow.
+            RuntimeError: the pages could not do it, ended or were too slow.
         """
         assert self._child.stdin is not None
         assert self._child.stdout is not None
@@ -65,6 +65,8 @@ class PagesProcess:
         if not line:
             raise RuntimeError("the pages ended")
         found: dict[str, Any] = json.loads(line)
+        if "error" in found:
+            raise RuntimeError(found["error"])
         return found
 
 

@@ -32,6 +32,7 @@ QUIET = Row(
     mb_per_call=0.5,
     packets_per_s=300.0,
     generator_late_p99_ms=0.1,
+    generator_pct=5.0,
     generator_core_pct=10.0,
     server_pct=5.0,
     idle_pct=0.5,
