@@ -57,6 +57,7 @@ def wenzhen(folder: Path, calls: int) -> Iterator[Running]:
     argv += ["--media-host", SERVER_ADDRESS, "--media-port", str(media_port)]
     argv += ["--data-dir", str(data), "--drain-s", "1"]
     argv += ["--connecting-s", "600"]  # media begins when all calls are set up
+    argv += ["--max-packets-per-s", "0", "--max-loop-lag-ms", "0"]  # no call is refused
     log = folder / "server.log"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with machine.process(
