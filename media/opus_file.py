@@ -14,12 +14,12 @@ from av.audio import AudioStream
 from media.hold import MAX_PAYLOAD_BYTES, PACKET_MS, duration_ms
 
 MAX_PACKETS: Final = 10 * 60 * 1000 // PACKET_MS
-_RATE: Final = 48_000
-_FRAME: Final = 960
+_RATE: Final = 24_000
+_FRAME: Final = _RATE * PACKET_MS // 1000
 _BEATS: Final = (  # Hz; a bell each, on a pentatonic scale, with rests
     392.00, 0, 523.25, 587.33, 0, 440.00, 392.00, 0, 329.63, 0, 392.00, 440.00, 0, 523.25, 0, 0,
 )  # fmt: skip
-_BEAT_S: Final = 0.75
+_BEAT: Final = 38 * _FRAME  # 0.76 s
 _LOUDNESS: Final = 3_500
 
 
@@ -73,15 +73,17 @@ def write_loop(path: Path) -> None:
 
 def _frames() -> Iterator["array.array[int]"]:
     """Each bell swells softly and dies away within its beat, so that the loop has no seam."""
-    beat = int(_BEAT_S * _RATE) // _FRAME * _FRAME
+    bells = {hertz: _bell(hertz) for hertz in set(_BEATS)}
     for hertz in _BEATS:
-        for start in range(0, beat, _FRAME):
-            yield array.array("h", [_bell(hertz, at, beat) for at in range(start, start + _FRAME)])
+        for start in range(0, _BEAT, _FRAME):
+            yield bells[hertz][start : start + _FRAME]
 
 
-def _bell(hertz: float, at: int, beat: int) -> int:
+def _bell(hertz: float) -> "array.array[int]":
     if not hertz:
-        return 0
-    swell = min(1.0, at / (0.02 * _RATE)) * math.exp(-4 * at / beat) * (1 - at / beat)
-    angle = math.tau * hertz * at / _RATE
-    return int(_LOUDNESS * swell * (math.sin(angle) + 0.3 * math.sin(2 * angle)))
+        return array.array("h", bytes(2 * _BEAT))
+    turn = math.tau * hertz / _RATE
+    swell = (min(1.0, at / (0.02 * _RATE)) * (1 - at / _BEAT) ** 4 for at in range(_BEAT))
+    tones = (math.sin(turn * at) + 0.3 * math.sin(2 * turn * at) for at in range(_BEAT))
+    loud = (_LOUDNESS * level * tone for level, tone in zip(swell, tones, strict=True))
+    return array.array("h", map(int, loud))
