@@ -37,8 +37,9 @@ export const RESTART_WITHIN_MS = 1500;
 export const ANSWER_WITHIN_MS = 5000;
 /** After the answer. */
 const CONNECT_WITHIN_MS = 1000;
-const FIRST_RENEWAL_MS = 3000;
-const LONGEST_RENEWAL_MS = 12_000;
+/** A new connection that is cut off before it is up helps nobody. */
+const FIRST_RENEWAL_MS = 5000;
+const LONGEST_RENEWAL_MS = 20_000;
 /** The server finds the two sides silent one after the other; between, nothing is known. */
 const FORGET_MS = 10_000;
 
