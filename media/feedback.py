@@ -17,6 +17,9 @@ NACK_INTERVALS_MS: Final = (30, 100, 400)
 """A packet is asked for again after a round trip: at least, if it is not known, and at most."""
 
 KEYFRAME_INTERVAL_MS: Final = 500
+KEYFRAME_UNDER_WAY_MS: Final = 1_500
+"""On a weak line a keyframe takes a second: another one would only stand in its way."""
+
 _NEVER: Final = 1 << 62
 
 
@@ -197,6 +200,11 @@ class KeyframeRequests:
     def want(self) -> None:
         """A receiver needs a keyframe."""
         self._wanted = True
+
+    def want_repair(self, now_ms: int) -> None:
+        """What is missing needs a keyframe, unless one is under way that was asked for before."""
+        if self._asked_ms is None or now_ms - self._asked_ms >= KEYFRAME_UNDER_WAY_MS:
+            self._wanted = True
 
     def due(self, now_ms: int) -> bool:
         """Whether to ask the source now. After True the wish counts as passed on."""

@@ -450,8 +450,8 @@ class Inbound:
                 self._send_rtcp(
                     rtcp.receiver_report(self._ssrc, ()) + rtcp.nack(self._ssrc, source.ssrc, due)
                 )
-            elif (due or source.tracker.broken) and track.outputs:
-                track.want_keyframe()
+            elif (due or source.tracker.broken) and track.outputs and track.kind == "video":
+                track.keyframes.want_repair(now_ms)
                 self.request_keyframes(now_ms)
 
     def tick(self, now_ms: int) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from media.feedback import (
     KEEP_MS,
     KEYFRAME_INTERVAL_MS,
+    KEYFRAME_UNDER_WAY_MS,
     MAX_MISSING,
     NACK_INTERVALS_MS,
     REPAIR_MS,
@@ -145,3 +146,14 @@ def test_keyframes_are_not_asked_for_in_a_rush() -> None:
     assert not requests.due(KEYFRAME_INTERVAL_MS - 1)
     assert requests.due(KEYFRAME_INTERVAL_MS)
     assert not requests.due(10 * KEYFRAME_INTERVAL_MS)
+
+
+def test_a_keyframe_that_is_under_way_is_waited_for() -> None:
+    """On 300 kbit/s each one takes a second: asking twice a second sends nothing but keyframes."""
+    requests = KeyframeRequests()
+    asked = []
+    for now_ms in range(0, 4 * KEYFRAME_UNDER_WAY_MS, 20):
+        requests.want_repair(now_ms)
+        if requests.due(now_ms):
+            asked.append(now_ms)
+    assert asked == [0, 1_500, 3_000, 4_500]
