@@ -15,6 +15,9 @@ LATE_MS: Final = 1.0
 BUSY_PCT: Final = 15.0
 """What others may take of the server's core before its figures are doubtful."""
 
+FULL_PCT: Final = 90.0
+"""Beyond this there is no more to take; SCHED_RR is held back at 95 %, for 50 ms at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -90,6 +93,8 @@ def doubt(found: Row) -> str:
         reasons.append("the generator was late")
     if found.others_pct > BUSY_PCT:
         reasons.append("others used the server's core")
+    if found.server_pct > FULL_PCT:
+        reasons.append("the core was full")
     if found.calls_billing is not None and found.calls_billing < 1:
         reasons.append("nothing was billed")
     return f"  ({', '.join(reasons)})" if reasons else ""

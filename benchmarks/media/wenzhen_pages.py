@@ -112,7 +112,7 @@ class WenzhenPages:
         """Every figure without a label."""
         async with aiohttp.ClientSession() as http, http.get(f"{self._url}/metrics") as answer:
             text = await answer.text()
-        found = re.findall(r"^(wenzhen_\w+) (\S+)$", text, re.MULTILINE)
+        found = re.findall(r"^(wenzhen_\w+(?:\{[^}]*\})?) (\S+)$", text, re.MULTILINE)
         return {name: float(value) for name, value in found}
 
     async def close(self) -> None:

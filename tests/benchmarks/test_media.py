@@ -110,6 +110,7 @@ def test_a_row_says_when_its_figures_are_not_the_servers_own() -> None:
     assert doubt(QUIET) == ""
     assert "generator" in line(1, "janus", replace(QUIET, generator_late_p99_ms=3.0))
     assert "others" in line(1, "janus", replace(QUIET, others_pct=40.0))
+    assert "full" in line(1, "janus", replace(QUIET, server_pct=95.0))
     assert "billed" in line(1, "janus", replace(QUIET, calls_billing=0.0))
 
 
