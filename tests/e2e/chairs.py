@@ -269,10 +269,13 @@ class Physician(Chair):
     async def invite(self, name: str, role: str = "family") -> str:
         """Invite a guest; the link that they are to be sent."""
         await self.press("guests")
+        former = await self.find("guest-link").input_value()
         await self.find("guest-name").fill(name)
         await self.find("guest-role").select_option(role)
         await self.press("invite")
-        link = await (await self.sees("guest-link")).input_value()
+        shown = await self.sees("guest-link")
+        await expect(shown).not_to_have_value(former)
+        link = await shown.input_value()
         await self.press("guests-close")
         return link
 

@@ -30,9 +30,10 @@ from tests.e2e.server import ROOT
 SAMPLER = Path(__file__).with_name("sampler.js").read_text("utf-8")
 ARGS = ("--use-fake-device-for-media-stream=fps=10", "--mute-audio")
 SMALL_CAMERA = """
-const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-navigator.mediaDevices.getUserMedia = (wanted) =>
-  open({ ...wanted, video: wanted.video && { width: 320, height: 240, frameRate: 10 } });
+const devices = navigator.mediaDevices; // an empty page has none
+const open = devices?.getUserMedia.bind(devices);
+const small = { width: 320, height: 240, frameRate: 10 };
+if (open) devices.getUserMedia = (wanted) => open({ ...wanted, video: wanted.video && small });
 """
 """So that two cores can encode six pictures and decode thirty."""
 VIEW = {"viewport": {"width": 640, "height": 480}}
@@ -140,7 +141,7 @@ async def gather(room: Room, browsers: list[Browser]) -> list[Guest]:
 
 
 async def play(seconds: float, seed: int) -> dict[str, Any]:
-    """The whole run; its figures."""
+    """The whole run; prints its figures."""
     async with AsyncExitStack() as stack:
         playwright = await stack.enter_async_context(async_playwright())
         browsers = []
@@ -165,8 +166,10 @@ async def play(seconds: float, seed: int) -> dict[str, Any]:
         for chair in list(room.here):
             await room.keep(chair)
             await room.at_the_end(chair)
+        result = figures(room, first_joins, seconds, seed)
+        print(table(result), json.dumps(result), sep="\n")  # noqa: T201  # whatever the end brings
         await clinic.physicians[0].finish()
-        return figures(room, first_joins, seconds, seed)
+        return result
 
 
 def figures(
@@ -220,8 +223,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     result = asyncio.run(play(asked.seconds, asked.seed))
-    print(table(result))  # noqa: T201
-    print(json.dumps(result))  # noqa: T201
     return 0 if all(page["moving_at_the_end"] for page in result["pages"].values()) else 1
 
 
