@@ -18,6 +18,8 @@ class MediaCounters:
         dtls_failures: DTLS handshakes that failed, wrong fingerprints included.
         tcp_refused: TCP connections over a limit, or closed for not being ICE.
         capped: How often a participant sent far too much, and the excess was dropped.
+        behind_until_ms: Until then the port has more to read than it can: what seems lost may
+            still be there, or was lost by us, and asking for it again would make it worse.
         dropped: What was not used, by reason.
     """
 
@@ -31,6 +33,7 @@ class MediaCounters:
     dtls_failures: int = 0
     tcp_refused: int = 0
     capped: int = 0
+    behind_until_ms: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
 
     def drop(self, reason: str) -> None:

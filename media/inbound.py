@@ -441,6 +441,8 @@ class Inbound:
     def _request_missing(self, now_ms: int) -> None:
         """Ask for what is missing, and for a keyframe where that cannot be repaired any more."""
         self._nacked_ms = now_ms
+        if now_ms < self._counters.behind_until_ms:
+            return
         for track in self.tracks.values():
             source = track.current
             if source is None or not source.tracker.missing:

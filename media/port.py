@@ -35,6 +35,9 @@ TICK_S: Final = 0.1
 MAX_LOOK: Final = 4 * MAX_BATCH
 """Datagrams taken before other work gets its turn."""
 
+BEHIND_MS: Final = 50
+"""How long nothing is asked for again after so many were waiting."""
+
 LISTEN_BACKLOG: Final = 1_024
 """Connections that wait to be taken: all pages come back at once after a network's outage."""
 
@@ -230,6 +233,8 @@ class MediaPort:
         while count == MAX_BATCH and total < MAX_LOOK:
             count = self._read_udp()
             total += count
+        if total >= MAX_LOOK:
+            self.counters.behind_until_ms = self.now_ms() + BEHIND_MS
         if self._pace.count(total, self.now_ms()):
             self._set_pace()
 

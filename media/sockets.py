@@ -8,7 +8,9 @@ from typing import Final
 from media.errors import PortUnavailable
 from media.sdp import Candidate
 
-_SOCKET_BUFFER_BYTES: Final = 4 << 20
+_SOCKET_BUFFER_BYTES: Final = 8 << 20
+_SO_SNDBUFFORCE: Final = 32  # socket(7), which Python has no names for
+_SO_RCVBUFFORCE: Final = 33
 _BIND_ATTEMPTS: Final = 16
 _UNACKNOWLEDGED_MS: Final = 10_000
 _UDP_PRIORITY: Final = 2_130_706_431  # RFC 8445 §5.1.2.1: host, component 1
@@ -84,13 +86,27 @@ def _socket(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
             # inherited by its connections: one whose peer vanished ends, and another path is taken
             bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
         else:
-            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                bound.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER_BYTES)
+            _enlarge(bound)
         bound.bind((host, port))
     except OSError:
         bound.close()
         raise
     return bound
+
+
+def _enlarge(udp: socket.socket) -> None:
+    """Let a pause of the process cost no packet: buffers of `_SOCKET_BUFFER_BYTES`.
+
+    Without CAP_NET_ADMIN the kernel's limits hold (net.core.rmem_max, docs/operations.md).
+    """
+    for forced, option in (
+        (_SO_RCVBUFFORCE, socket.SO_RCVBUF),
+        (_SO_SNDBUFFORCE, socket.SO_SNDBUF),
+    ):
+        try:
+            udp.setsockopt(socket.SOL_SOCKET, forced, _SOCKET_BUFFER_BYTES)
+        except PermissionError:
+            udp.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER_BYTES)
 
 
 def host_candidates(settings: MediaSettings, port: int) -> tuple[Candidate, ...]:
