@@ -21,7 +21,7 @@ from server.auditor import Auditor
 from server.calls import Calls
 from server.clock import Clock, wall_ms
 from server.errors import AddressInUse, DataFolderUnusable
-from server.hold import Waiting, music_of
+from server.hold import waiting_room
 from server.identities import SignedIn
 from server.lines import Lines
 from server.load import Load
@@ -121,7 +121,7 @@ async def _wire(
     auditor = Auditor(storage)
     admission = Admission(_limits(settings))
     load = Load(media.counters, admission)
-    waiting = Waiting(await music_of(settings.hold_music, settings.data_dir))
+    waiting = await waiting_room(settings.hold_music, settings.data_dir)
     recordings = _recordings(settings, storage, node, auditor)
     calls = Calls(
         storage,

@@ -20,34 +20,34 @@ LATE_S: Final = 0.2
 log = structlog.get_logger()
 
 
-async def music_of(setting: str, data_dir: Path) -> HoldMusic | None:
-    """What ``--hold-music`` names; the built-in loop is made at the first start and kept.
+async def waiting_room(setting: str, data_dir: Path) -> Waiting:
+    """What ``--hold-music`` names. The built-in loop is made by the first start and kept.
 
     Raises:
         SettingsError: the file cannot be played.
     """
+    if setting == BUILT_IN:
+        return Waiting(None, data_dir / "hold-music.ogg")
     if not setting:
-        return None
-    path = data_dir / "hold-music.ogg" if setting == BUILT_IN else Path(setting)
+        return Waiting(None, None)
     try:
-        if setting == BUILT_IN and not path.is_file():
-            await asyncio.to_thread(write_loop, path)
-        return HoldMusic(await asyncio.to_thread(read_packets, path))
-    except (UnusableMusic, OSError) as error:
-        raise SettingsError("--hold-music", f"{path} {error}") from error
+        return Waiting(HoldMusic(await asyncio.to_thread(read_packets, Path(setting))), None)
+    except UnusableMusic as error:
+        raise SettingsError("--hold-music", f"{setting} {error}") from error
 
 
 class Waiting:
     """Plays to the rooms that are held, one packet in 20 ms to each."""
 
-    def __init__(self, music: HoldMusic | None) -> None:
-        self._music = music
+    def __init__(self, music: HoldMusic | None, loop: Path | None) -> None:
+        """``loop``: make the built-in music there, unless it is there, while others are served."""
+        self._music, self._loop = music, loop
         self._rooms: dict[str, Room] = {}
         self._some = asyncio.Event()
 
     def keep(self, consult_id: str, room: Room | None) -> None:
         """Play to this room from now on; None: to nobody of this consult any more."""
-        if room is not None and self._music is not None:
+        if room is not None:
             self._rooms[consult_id] = room
             self._some.set()
         else:
@@ -55,6 +55,10 @@ class Waiting:
 
     async def run(self) -> None:
         """Play while anybody waits. Runs until cancelled."""
+        if self._loop is not None:
+            self._music = await _built_in(self._loop)
+        if self._music is None:
+            await asyncio.Event().wait()
         due = time.monotonic()
         while True:
             if not self._rooms:
@@ -78,3 +82,16 @@ class Waiting:
             except Exception:  # one room's fault is silence there, and nowhere else
                 log.exception("call_failed", what="hold", consult_id=consult_id)
                 del self._rooms[consult_id]
+
+
+async def _built_in(path: Path) -> HoldMusic | None:
+    def make() -> HoldMusic:
+        if not path.is_file():
+            write_loop(path)
+        return HoldMusic(read_packets(path))
+
+    try:
+        return await asyncio.to_thread(make)
+    except (UnusableMusic, OSError) as error:
+        log.warning("no_hold_music", error=str(error))
+        return None

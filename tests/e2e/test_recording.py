@@ -13,7 +13,7 @@ import av
 import pytest
 from playwright.async_api import Page
 
-from tests.e2e.chairs import let_pass
+from tests.e2e.chairs import CONNECTION_LOST, let_pass
 from tests.e2e.clinic import Clinic
 from tests.e2e.conftest import OpenClinic
 from tests.e2e.server import Server
@@ -58,7 +58,7 @@ async def parts_of(clinic: Clinic, consult_id: str) -> list[dict[str, Any]]:
         while True:
             found = await clinic.server.api("GET", f"/api/v1/consults/{consult_id}/recordings")
             parts: list[dict[str, Any]] = found["data"]
-            if parts and all(part["state"] == "finished" for part in parts):
+            if parts and all(part["state"] in ("finished", "recovered") for part in parts):
                 return parts
             await let_pass(0.2)
 
@@ -147,4 +147,39 @@ async def test_a_recorded_call_with_a_hold_is_kept_played_and_billed_as_it_was(
         assert stopping - signed - 0.5 <= whole_s <= stopped - agreed + 0.5, (whole_s, clock)
         shown = await played(await patient.context.new_page(), tmp_path / "1.webm")
         assert shown["width"] > 0
+        assert shown["at"] >= shown["duration"] - 0.1
+
+
+async def test_after_kill_9_the_recording_goes_on_and_what_was_before_can_be_played(
+    clinics: OpenClinic, tmp_path: Path
+) -> None:
+    """Consent outlives the process: the sign comes back by itself, and another part begins."""
+    async with clinics(Server(options=OPTIONS)) as clinic:
+        patient, physician = await clinic.call()
+        for chair in (patient, physician):
+            chair.tolerate(CONNECTION_LOST)
+        await physician.press("record")
+        await patient.press("agree-recording")
+        await physician.sees("recording-sign")
+        await let_pass(7)
+        await clinic.server.kill9()
+        await clinic.server.restart()
+        for chair in (patient, physician):
+            await chair.sees("in-call")
+            await chair.sees("recording-sign")
+            await chair.gets_video()
+        await let_pass(4)
+        await physician.finish()
+
+        record = await clinic.server.one_record()
+        parts = await parts_of(clinic, record["consult_id"])
+        assert {part["recording_id"] for part in parts} == {parts[0]["recording_id"]}
+        assert [part["part"] for part in parts] == list(range(1, len(parts) + 1))
+        assert [parts[0]["state"], parts[-1]["state"]] == ["recovered", "finished"]
+        for part in (parts[0], parts[-1]):
+            path = tmp_path / f"{part['part']}.webm"
+            data = await asyncio.to_thread(fetched, clinic, f"/api/v1/recordings/{part['id']}/file")
+            path.write_bytes(data)
+            assert max(lengths_s(path).values()) > 2
+        shown = await played(await patient.context.new_page(), tmp_path / "1.webm")
         assert shown["at"] >= shown["duration"] - 0.1
