@@ -54,8 +54,17 @@ class ReceiverEstimate:
         return self._at_ms is not None and now_ms - self._at_ms < REMB_LIFETIME_MS
 
     def share_bps(self, senders: int) -> int:
-        """What each of so many senders may use."""
-        return max(self._bitrate_bps // senders, self._floor_bps)
+        """What each of so many senders may use.
+
+        Of several each has at least `LEAST_SHARE_BPS`: they all go by their weakest receiver, so
+        one bad line would take every picture from everybody. It is relieved of video itself.
+        """
+        least_bps = LEAST_SHARE_BPS if senders > 1 else 0
+        return max(self._bitrate_bps // senders, self._floor_bps, least_bps)
+
+
+LEAST_SHARE_BPS: Final = 100_000
+"""A small picture, as the tiles of a room are."""
 
 
 class Estimates:
