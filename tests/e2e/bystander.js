@@ -56,10 +56,16 @@
     }
   }
 
+  /** The call's connection: connection tests of the check page come and go beside it. */
+  function current() {
+    const open = connections.filter(({ pc }) => pc.connectionState === "connected");
+    return open.at(-1) ?? connections.at(-1);
+  }
+
   async function sample() {
     await Promise.all(connections.map((connection) => read(connection).catch(() => {})));
     const sum = (name) => connections.reduce((total, { counts }) => total + counts[name], 0);
-    const last = connections.at(-1);
+    const last = current();
     const report = {
       load: performance.timeOrigin,
       atMs: performance.timeOrigin + performance.now(),
@@ -93,7 +99,7 @@
     /** How large audio packets are on average, those sent and those received. Statistics name
      *  the codec inside of redundant audio, so that its size alone shows it. */
     async bytesPerAudioPacket() {
-      const stats = await connections.at(-1).pc.getStats();
+      const stats = await current().pc.getStats();
       const rows = [...stats.values()].filter((row) => row.kind === "audio");
       const sent = rows.find((row) => row.type === "outbound-rtp");
       const received = rows.find((row) => row.type === "inbound-rtp");
