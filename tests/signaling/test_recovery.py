@@ -265,10 +265,11 @@ async def test_what_a_lost_commit_asks_for_is_done_however_the_reads_fail(
     assert held["error"]["code"] == "storage_unavailable"
     for page in (patient, console):
         assert (await page.state("held"))["pause"] == "held"
-    assert world.calls.performed == [ev.Engage("p_lin", "video"), ev.HoldMedia()]
+    standing = [ev.Engage("p_lin", "video"), ev.HoldMedia(), ev.StopRecording()]
+    assert world.calls.performed == standing
     assert world.site.desk._keepers["c_00000001"] is keeper
     assert (await console.ask("resume", consult_id="c_00000001"))["ok"]
-    assert world.calls.performed[2:] == [ev.ResumeMedia()]
+    assert world.calls.performed[3:] == [ev.ResumeMedia()]
 
 
 async def test_what_was_lost_is_not_forgotten_when_the_next_commit_is_lost_too(
