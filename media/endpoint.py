@@ -6,6 +6,7 @@ Nothing here waits or owns a task: datagrams come from the port, time from its t
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Final, Protocol
 
 from media.dtls import DtlsTransport, PacketBuffer, SrtpContext
@@ -18,10 +19,16 @@ from media.relief import Relief
 from media.sdp import Candidate, Offer, answer
 from media.tracks import IncomingTrack, Subscription
 
+EXPIRE_INTERVAL_MS: Final = 1_000
+"""How often consent, which lasts 30 s, is looked at."""
+
 CONNECT_DEADLINE_MS: Final = 30_000
 """From the offer until DTLS is complete."""
 
 JUDGE_INTERVAL_MS: Final = 1_000
+
+
+_CHANCE: Final = Random()  # noqa: S311  # which moments are counted need not be secret
 
 
 class Path(Protocol):
@@ -84,6 +91,7 @@ class Endpoint:
         "_created_ms",
         "_dtls",
         "_elsewhere_ms",
+        "_expired_ms",
         "_gate",
         "_heard_ms",
         "_ice",
@@ -144,7 +152,7 @@ class Endpoint:
         self._session_id = secrets.randbits(62)
         self._session_version = 0
         self._cname = secrets.token_hex(8)
-        self._created_ms = now_ms
+        self._created_ms = self._expired_ms = now_ms
         self._is_told = False
         self._is_over = False
 
@@ -364,27 +372,38 @@ class Endpoint:
         """Each 100 ms: retransmissions, reports, consent. Returns addresses to forget."""
         if self._is_over:
             return ()
+        if not self.is_connected and not self._await_handshake(now_ms):
+            return ()
+        self.receive_rtp = self._gate.tick(now_ms, _CHANCE.random() * SAMPLE_ONE_IN < 1)
+        self.inbound.tick(now_ms)
+        for subscription in self.subscriptions.values():
+            subscription.tick(now_ms, self.inbound.round_trip_ms)
+        expired: tuple[Address, ...] = ()
+        if now_ms - self._expired_ms >= EXPIRE_INTERVAL_MS:
+            self._expired_ms = now_ms
+            expired = self._ice.expire(now_ms)
+            for address in expired:
+                self._paths.pop(address, None)
+            self._follow()
+        if self._ice.is_undecided:
+            self._ice.settle(now_ms, self._last_heard())
+            self._follow()
+        return expired
+
+    def _await_handshake(self, now_ms: int) -> bool:
+        """Retransmit what DTLS lost; False when the connection is over."""
         try:
             outgoing = self._dtls.tick(now_ms)
         except HandshakeFailed as failure:
             self._fail(failure)
-            return ()
+            return False
         for datagram in outgoing:
             if self._transmit is not None:
                 self._transmit(datagram)
-        if not self.is_connected and now_ms - self._created_ms > CONNECT_DEADLINE_MS:
+        if now_ms - self._created_ms > CONNECT_DEADLINE_MS:
             self._end("connect_timeout")
-            return ()
-        self.receive_rtp = self._gate.tick(now_ms, secrets.randbelow(SAMPLE_ONE_IN) == 0)
-        self.inbound.tick(now_ms)
-        for subscription in self.subscriptions.values():
-            subscription.tick(now_ms, self.inbound.round_trip_ms)
-        expired = self._ice.expire(now_ms)
-        for address in expired:
-            self._paths.pop(address, None)
-        self._ice.settle(now_ms, self._last_heard())
-        self._follow()
-        return expired
+            return False
+        return True
 
     def judge(self, now_ms: int) -> bool:
         """Once a second: whether the line carries video. Returns whether that has changed."""

@@ -186,6 +186,11 @@ class IceLite:
             self.selected = address
         return address == self.selected
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether an address is nominated and waits to be selected: see `settle`."""
+        return self._nominated is not None
+
     def settle(self, now_ms: int, heard_ms: int | None = None) -> None:
         """Select what is nominated, if the selected address fell silent. Call it now and then."""
         if self._nominated is not None and _is_silent(now_ms, heard_ms):

@@ -18,7 +18,7 @@ PACED_FROM_PER_S: Final = 2_500
 """From here on a look finds more than one packet on average."""
 
 EVENTS_BELOW_PER_S: Final = 1_800
-PACKETS_AT_ONCE: Final = 16
+PACKETS_AT_ONCE: Final = 32
 """What a look should find: more would save little and wait longer."""
 
 SHORTEST_US: Final = 200

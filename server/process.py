@@ -16,7 +16,7 @@ from server.app import running
 from server.settings import Settings
 from server.supervise import LOOP_ERRORS
 
-COLLECT_S = 1.0
+COLLECT_S = 5
 FULL_IDLE_S = 60
 FULL_BUSY_S = 600
 log = structlog.get_logger()
@@ -64,8 +64,8 @@ async def _first(*works: Coroutine[None, None, object]) -> None:
 async def without_collector(calls: Sized) -> AsyncIterator[None]:
     """Keep the cyclic collector out of the packet path: its full runs were pauses of 43 ms.
 
-    What lives now is frozen. Each second the young objects are collected, in a turn of the loop
-    of their own; the old ones each minute without a call, or after ten with calls.
+    What lives now is frozen. Each five seconds the young objects are collected, in a turn of the
+    loop of their own; the old ones each minute without a call, or after ten with calls.
     """
     gc.collect()
     gc.freeze()
@@ -82,7 +82,7 @@ async def _collect(calls: Sized) -> None:
     seconds = 0
     while True:
         await asyncio.sleep(COLLECT_S)
-        seconds += 1
+        seconds += COLLECT_S
         full = seconds >= (FULL_BUSY_S if len(calls) else FULL_IDLE_S)
         gc.collect(2 if full else 1)
         if full:

@@ -88,7 +88,7 @@ class Page:
         except TimeoutError:
             self._end()
         while (message := await self._outbox.get()) is not None:
-            await self._socket.send(self.namespace, self.sid, message.model_dump(mode="json"))
+            await self._socket.send(self.namespace, self.eio_sid, message.json_text)
             if self._socket.backlog(self.eio_sid) > MAX_BACKLOG:
                 log.info("page_does_not_read", sid=self.sid)
                 self._end()

@@ -82,6 +82,7 @@ def _no_constant(text: str) -> Any:
 
 
 _CONNECT = str(sio_packet.CONNECT)
+_EVENT = str(sio_packet.EVENT)
 
 
 class StrictPacket(sio_packet.Packet):  # type: ignore[misc]  # the library has no types
@@ -198,9 +199,13 @@ class SocketServer:
         eio.on("message", self._on_message)
         eio.on("disconnect", self._on_over)
 
-    async def send(self, namespace: str, sid: str, message: dict[str, Any]) -> None:
-        """Queue a message for a page; nothing happens when it is gone."""
-        await self.sio.emit("message", message, to=sid, namespace=namespace)
+    async def send(self, namespace: str, eio_sid: str, message: str) -> None:
+        """Queue a message, as JSON, for a page; nothing happens when it is gone.
+
+        It is what `AsyncServer.emit` comes to for one page, without rooms and acknowledgements.
+        """
+        if eio_sid in self.sio.eio.sockets:
+            await self.sio.eio.send(eio_sid, f'{_EVENT}{namespace},["message",{message}]')
 
     def connected(self, namespace: str, sid: str) -> bool:
         """Whether the page has been told that it is connected."""

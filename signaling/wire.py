@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -63,3 +64,8 @@ class Outgoing(BaseModel):
     """What a page receives."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @cached_property
+    def json_text(self) -> str:
+        """As it goes out: written once, to however many pages."""
+        return self.model_dump_json()
