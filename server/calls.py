@@ -57,6 +57,7 @@ from signaling.tasks import Tasks, supervise
 
 TICK_S = 1.0
 CHECKPOINT_TIMEOUT_S = 5
+FROZEN_AT_ONCE = 8
 log = structlog.get_logger()
 
 
@@ -363,17 +364,12 @@ class Calls:
         """Show every running meter once a second. Runs until cancelled."""
         while True:
             due = time.monotonic() + TICK_S
-            await spread(tuple(self._calls.values()), self._tick, TICK_S)
+            await spread(tuple(self._calls.values()), self._tick, TICK_S, at_once=1)
             self._lags_ms.append(max(0, round((time.monotonic() - due) * 1000)))
 
     def _tick(self, call: Call) -> None:
         if self._calls.get(call.consult_id) is call:
             self._observe(call, show=True)
-
-    def _observe_all(self) -> None:
-        """Bring every meter up to now."""
-        for call in list(self._calls.values()):
-            self._observe(call, show=False)
 
     def _observe(self, call: Call, *, show: bool) -> None:
         """Bring a meter up to now. Its fault stops no other call's meter."""
@@ -400,23 +396,21 @@ class Calls:
 
         As of now, not of the last tick: a crash would else lose the time since that too.
         """
-        self._observe_all()
-        changed = [
-            (call, call.meter)
-            for call in self._calls.values()
-            if call.meter is not None and self._written.get(call.consult_id) is not call.meter
-        ]
-        if not changed:
+        changed: list[tuple[Call, Meter]] = []
+        rows: list[Checkpoint] = []
+        for call in tuple(self._calls.values()):
+            self._observe(call, show=False)
+            meter = call.meter
+            if meter is None or self._written.get(call.consult_id) is meter:
+                continue
+            changed.append((call, meter))
+            state = freeze(meter) | {"quality": evidence.freeze(call.tally)}
+            rows.append(Checkpoint(call.consult_id, call.epoch, state))
+            if len(rows) % FROZEN_AT_ONCE == 0:
+                await asyncio.sleep(0)  # packets first
+        if not rows:
             self._checkpoint_ms = monotonic_ms()
             return
-        rows = [
-            Checkpoint(
-                call.consult_id,
-                call.epoch,
-                freeze(meter) | {"quality": evidence.freeze(call.tally)},
-            )
-            for call, meter in changed
-        ]
         try:
             # a connection whose other end vanished would otherwise hold us for minutes
             async with asyncio.timeout(CHECKPOINT_TIMEOUT_S), self._storage.write() as conn:

@@ -77,7 +77,7 @@ class Lines:
         while True:
             levels: Counter[int] = Counter()
             judged = partial(self._contained, levels)
-            await spread(tuple(self._calls()), judged, PASS_S)
+            await spread(tuple(self._calls()), judged, PASS_S, at_once=1)
             self.levels = levels
 
     def _contained(self, levels: Counter[int], call: Call) -> None:
