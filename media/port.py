@@ -298,11 +298,14 @@ class MediaPort:
 
     def take_frame(self, connection: TcpConnection, frame: memoryview) -> None:
         """Take one frame of a TCP connection, at most `MAX_DATAGRAM_BYTES`."""
-        length = len(frame)
+        length, now_ms = len(frame), self.now_ms()
         self.counters.received += 1
         self.counters.received_bytes += length
         self._packet.view[:length] = frame
-        self._dispatch(connection, self._packet, length, self.now_ms())
+        try:
+            self._dispatch(connection, self._packet, length, now_ms)
+        except Exception:
+            self._note_fault(now_ms)
         if self._udp is not None:
             self._outbox.flush()
 
@@ -367,8 +370,11 @@ class MediaPort:
         while True:
             await spread(tuple(self._rooms.values()), self._tick_room, TICK_S)
             now_ms = self.now_ms()
-            self._probes.tick(now_ms)
-            self._limits.close_strangers(now_ms)
+            try:
+                self._probes.tick(now_ms)
+                self._limits.close_strangers(now_ms)
+            except Exception:  # without its ticks no call lasts
+                self._note_fault(now_ms)
 
     def _tick_room(self, room: Room) -> None:
         try:

@@ -100,8 +100,11 @@ class TcpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit the connection, or end it."""
         self._stream = cast(asyncio.Transport, transport)
-        host, port = transport.get_extra_info("peername")[:2]
-        self.address = address("tcp", host, port)
+        peer = transport.get_extra_info("peername")
+        if peer is None:  # reset before it was taken
+            self.close()
+            return
+        self.address = address("tcp", *peer[:2])
         if not self._limits.admit(self):
             self.counters.tcp_refused += 1
             self.close()

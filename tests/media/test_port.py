@@ -8,6 +8,7 @@ import struct
 from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 from aioice import stun
 
 from media import MediaPort, MediaSettings, PortUnavailable, Room
@@ -300,3 +301,57 @@ async def test_a_bug_in_one_call_is_told_once_and_harms_no_other(
     (packet,) = await patient.until(lambda: patient.rtp)
     assert packet.endswith(b"alive" * 4)
     assert len([r for r in caplog.records if "could not be handled" in r.message]) == 1
+
+
+async def test_a_bug_with_one_frame_does_not_end_its_connection(port: MediaPort) -> None:
+    """As over UDP: the frames after it are served."""
+    room = port.room("consult-1", Listener())
+    patient = Peer("patient")
+    await patient.join(room, port.port, tcp=True)
+    endpoint = room._participants["patient"].endpoint
+    assert endpoint is not None
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    endpoint.receive_rtp = broken
+    await patient.send("audio")
+    await dropped(port, "internal_error", 1)
+    await patient.bind()
+    await patient.close()
+
+
+async def test_calls_tick_on_after_a_bug_with_a_probe(
+    port: MediaPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One task ticks for all calls: without it none would last."""
+
+    def broken(_now_ms: int) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(port._probes, "tick", broken)
+    await dropped(port, "internal_error", 2)
+
+
+def test_a_connection_that_was_reset_before_it_was_taken_is_closed() -> None:
+    """With the loop that serves: it takes connections without asking who they are from."""
+    errors: list[object] = []
+
+    async def reset_at_once() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        port = await MediaPort.open(MediaSettings())
+        for _ in range(5):
+            with socket.socket() as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.connect(("127.0.0.1", port.port))
+        peer = Peer("next")
+        await peer.open(port.port, tcp=True)
+        peer.write(bytes(1_501))  # refused, after the others
+        async with asyncio.timeout(TIMEOUT_S):
+            await peer.tcp.lost.wait()
+        await peer.close()
+        await port.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(reset_at_once())
+    assert errors == []
