@@ -8,6 +8,7 @@ name a path as they are, and go back to the kernel as they are.
 import errno
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 from cffi import FFI
@@ -166,13 +167,16 @@ class Outbox:
 class Spares:
     """Buffers for copies of a packet that goes to several receivers, reused in turn.
 
-    There are more than an `Outbox` holds back, so the oldest has been sent when it comes again.
+    When all have been used the `Outbox` is emptied: copies that went another way, over TCP say,
+    would else come round to one that still waits there.
     """
 
-    __slots__ = ("_buffers", "_next")
+    __slots__ = ("_buffers", "_flush", "_next")
 
-    def __init__(self) -> None:
+    def __init__(self, flush: Callable[[], None]) -> None:
+        """`flush` sends what waits (`Outbox.flush`)."""
         self._buffers = tuple(PacketBuffer() for _ in range(MAX_BATCH + 1))
+        self._flush = flush
         self._next = 0
 
     def copy(self, packet: PacketBuffer, length: int) -> PacketBuffer:
@@ -182,5 +186,8 @@ class Spares:
         return buffer
 
     def use(self) -> None:
-        """The last copy was given to an `Outbox`."""
-        self._next = (self._next + 1) % len(self._buffers)
+        """The last copy was given to an `Outbox`, or is not needed any more."""
+        self._next += 1
+        if self._next == len(self._buffers):
+            self._next = 0
+            self._flush()

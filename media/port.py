@@ -100,7 +100,7 @@ class MediaPort:
     def __init__(self, settings: MediaSettings, sockets: Sockets) -> None:
         self.port = sockets.port
         self.counters = MediaCounters()
-        self.shared = Shared(self.counters, Spares())
+        self.shared = Shared(self.counters, Spares(self._send_waiting))
         self.candidates = host_candidates(settings, sockets.port)
         self._loop = asyncio.get_running_loop()
         self._rooms: dict[str, Room] = {}
@@ -279,6 +279,10 @@ class MediaPort:
         self._outbox.flush()
         return len(batch)
 
+    def _send_waiting(self) -> None:
+        if self._udp is not None:
+            self._outbox.flush()
+
     def _note_fault(self, now_ms: int) -> None:
         """Our own bug with one datagram: count it, tell of one in a minute, serve the others."""
         self.counters.drop("internal_error")
@@ -306,8 +310,7 @@ class MediaPort:
             self._dispatch(connection, self._packet, length, now_ms)
         except Exception:
             self._note_fault(now_ms)
-        if self._udp is not None:
-            self._outbox.flush()
+        self._send_waiting()
 
     def _dispatch(
         self, path: "UdpPath | TcpConnection", packet: PacketBuffer, length: int, now_ms: int

@@ -88,7 +88,7 @@ class Room:
         self.now_ms = 1_000
         self.back: list[bytes] = []
         self.packet = PacketBuffer()
-        self.shared = Shared(MediaCounters(), Spares())
+        self.shared = Shared(MediaCounters(), Spares(lambda: None))
         self.inbound = self._end("sender")
         self.inbound.configure(SENDER, {"audio": Flow(), "video": Flow()}, None)
         self.receivers = [_Receiver(self._end("receiver"), offer) for offer in RECEIVERS]

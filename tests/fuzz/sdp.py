@@ -42,7 +42,7 @@ def target(data: bytes) -> None:
     if not second:
         return
     flows = {"audio": Flow(), "video": Flow()}
-    shared = Shared(MediaCounters(), Spares())
+    shared = Shared(MediaCounters(), Spares(lambda: None))
     endpoint = Endpoint(Nobody(), Names("p", "c"), offer, shared, 0)
     for next_offer in (offer, _read(second), offer):
         if next_offer is None:

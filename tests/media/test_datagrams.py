@@ -80,16 +80,23 @@ def test_an_empty_socket_gives_an_empty_batch(pair: tuple[socket.socket, socket.
     assert Inbox(pair[0]).receive() == []
 
 
-def test_a_copy_is_not_used_again_before_an_outbox_has_sent_it() -> None:
-    """Copies wait in the outbox, which holds back fewer than `MAX_BATCH` of them."""
-    spares, packet = Spares(), filled(b"packet")
-    copies: list[PacketBuffer] = []
-    for _ in range(MAX_BATCH):
-        copies.append(spares.copy(packet, 6))
-        assert spares.copy(packet, 6) is copies[-1], "not used yet: the same"
+def test_a_copy_that_waits_is_sent_before_it_is_used_again(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """Copies for others went over TCP meanwhile: the next ones must not be sent in its place."""
+    server, client = pair
+    outbox = Outbox(server, MediaCounters())
+    spares, there = Spares(outbox.flush), destination_of(client, server)
+    copy = spares.copy(filled(b"mine"), 4)
+    assert spares.copy(filled(b"mine"), 4) is copy, "not used yet: the same"
+    outbox.add(there.pointer, copy, 4)
+    spares.use()
+    for _ in range(2 * MAX_BATCH):
+        assert spares.copy(filled(b"else"), 4) is not copy or client.recv(99) == b"mine"
         spares.use()
-    assert len({id(copy) for copy in copies}) == MAX_BATCH
-    assert all(copy.view[:6] == b"packet" for copy in copies)
+    outbox.flush()
+    with pytest.raises(BlockingIOError):
+        client.recv(99)
 
 
 async def test_the_loop_sees_datagrams_that_a_batch_left(
