@@ -355,6 +355,10 @@ class Room:
 
     async def leave(self, participant_id: str) -> None:
         """Disconnect a participant. Its flows stop with their last packet."""
+        self.dismiss(participant_id)
+
+    def dismiss(self, participant_id: str) -> None:
+        """As `leave`: done when it returns, so that it cannot hit a connection that comes later."""
         participant = self._participants.pop(participant_id, None)
         if participant is None:
             return
@@ -372,7 +376,7 @@ class Room:
         """Disconnect everybody and take no more offers."""
         self._is_closed = True
         for participant_id in tuple(self._participants):
-            await self.leave(participant_id)
+            self.dismiss(participant_id)
         self._closed_hook(self.room_id)
 
     # From the endpoints -------------------------------------------------------------------------

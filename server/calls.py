@@ -336,15 +336,11 @@ class Calls:
             self._closing.start("close room", call.room.close())
 
     def _disconnect(self, call: Call, who: Iterable[str] | None) -> None:
-        """These leave the room, or everybody."""
+        """These leave the room, or everybody: at once, since they may come back at once."""
         if call.room is not None:
-            leaving = tuple(call.room.participants if who is None else who)
-            self._closing.start("leave room", self._leave(call.consult_id, call.room, leaving))
-
-    async def _leave(self, consult_id: str, room: Room, leaving: Iterable[str]) -> None:
-        for participant_id in leaving:
-            await room.leave(participant_id)
-        self._pages.seating_changed(consult_id)
+            for participant_id in tuple(call.room.participants if who is None else who):
+                call.room.dismiss(participant_id)
+            self._pages.seating_changed(call.consult_id)
 
     async def close(self) -> None:
         """Stop all meters, write them down a last time, end all media."""

@@ -81,3 +81,26 @@ async def test_a_removed_guest_gets_nothing_more(clinic: Clinic) -> None:
         assert guest.heard() == heard
         await guest.page.leave()
         await guest.peer.close()
+
+
+async def test_a_guest_who_comes_back_at_once_is_in_the_call(clinic: Clinic) -> None:
+    """Both commands are there at once: the leaving must not take the connection that follows."""
+    async with in_call(clinic) as (_patient, physician):
+        guest, _ = await guest_of(clinic, physician)
+        await guest.connect(clinic)
+        await guest.peer.until(lambda: guest.peer.rtp)
+        again = new_peer("guest")
+        offer = {"connection_id": again.connection_id, "sdp": again.offer()}
+        left, came = await asyncio.gather(
+            guest.page.ask("leave"), guest.page.ask("offer", **offer)
+        )
+        assert left["ok"]
+        assert came["ok"]
+        again.answer = came["result"]["sdp"]
+        await again.open(clinic.services.media.port)
+        await again.bind()
+        await again.handshake()
+        await again.until(lambda: again.rtp)
+        for peer in (guest.peer, again):
+            await peer.close()
+        await guest.page.leave()
