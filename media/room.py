@@ -10,7 +10,6 @@ not delivered, to nobody.
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from media.dtls import PacketBuffer
@@ -21,7 +20,8 @@ from media.gauge import gauge
 from media.hold import HoldMusic
 from media.ice import Address
 from media.inbound import Shared
-from media.quality import LineQuality, LineWatch
+from media.participant import Delivery, Participant
+from media.quality import LineQuality
 from media.sdp import Candidate, parse_offer
 from media.seating import HOME, SCREEN, Seat, assign, needed
 from media.tracks import IncomingTrack, Sender, Subscription, Tap
@@ -35,7 +35,6 @@ DELIVERED: Final[Mapping[str | None, frozenset[str]]] = {
     "video": frozenset({"audio", "video"}),
 }
 _ROLES: Final = (*KINDS, "screen")
-_GUEST: Final = "guest"
 _BILLED: Final = frozenset({"patient", "physician"})
 _MAX_RETIRED: Final = 32
 MAX_ABSENT: Final = 32
@@ -97,61 +96,6 @@ class Recording(Protocol):
 
     def tap(self, participant_id: str, track: IncomingTrack) -> Tap | None:
         """Where the delivered packets of a track go; None for who is not recorded."""
-
-
-class Participant:
-    """One participant of a room; it outlives its connections."""
-
-    __slots__ = (
-        "capped", "endpoint", "flows", "line", "participant_id", "retired", "seats", "side",
-        "suspended",
-    )  # fmt: skip
-
-    def __init__(self, participant_id: str, side: str, flows: Mapping[str, Flow]) -> None:
-        """`flows` by role: new ones, or those of its earlier stay in the room."""
-        self.participant_id = participant_id
-        self.side = side
-        self.flows = flows
-        self.endpoint: Endpoint | None = None
-        self.line = LineWatch()
-        self.retired: list[str] = []  # connections that newer ones replaced, oldest first
-        self.seats: dict[str, int] = {}  # whom it gets where (media.seating)
-        self.suspended = self.capped = False  # as the listener was told
-
-    def sends(self, kinds: frozenset[str]) -> bool:
-        """Whether media of any of these kinds flows from the participant."""
-        return any(flow.on for kind, flow in self.flows.items() if kind in kinds)
-
-    def tracks(self) -> list[IncomingTrack]:
-        """What it sends, in the order of its m-lines."""
-        return [] if self.endpoint is None else list(self.endpoint.inbound.tracks.values())
-
-    def track(self, role: str) -> IncomingTrack | None:
-        """What it sends in this role; of several m-lines the first."""
-        return next((track for track in self.tracks() if track.role == role), None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Delivery:
-    """What goes through now: the kinds of the mode, and whether both billed sides send them."""
-
-    kinds: frozenset[str]
-    both_send: bool
-
-    def reaches(self, receiver: Participant) -> bool:
-        """Whether the participant gets anything at all.
-
-        Who sends only what the mode does not carry delivers nothing, and gets nothing.
-        """
-        if receiver.side == _GUEST:
-            return self.both_send
-        return receiver.sends(self.kinds)
-
-    def takes(self, sender: Participant, track: IncomingTrack) -> bool:
-        """Whether the track goes to anybody."""
-        if track.kind not in self.kinds or not track.flow.on:
-            return False
-        return self.both_send or (sender.side != _GUEST and track.role != "screen")
 
 
 class Room:
@@ -434,7 +378,7 @@ class Room:
             track: [] for sender in people.values() for track in sender.tracks()
         }
         sending = {p.side for p in people.values() if p.sends(self._delivered)}
-        delivery = _Delivery(self._delivered, sending >= _BILLED)
+        delivery = Delivery(self._delivered, sending >= _BILLED)
         watchers: dict[Sender, set[str]] = {}
         withheld: set[Sender] = set()
         for receiver in people.values():
