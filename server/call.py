@@ -61,6 +61,7 @@ class Call:
     ) -> None:  # fmt: skip
         self.consult_id, self.tariff, self.epoch = consult_id, tariff, epoch
         self.room: Room | None = None
+        self.max_video_bps = 0  # no limit
         self.meter: Meter | None = None
         self.tally: Tally = {}
         self.engaged = self.held = False

@@ -144,7 +144,7 @@ class Calls:
         """Connect a participant's media; see the port."""
         call = self._calls.get(consult.id) or await self._call(consult.id)
         if call.room is None:
-            call.room = self._media.room(consult.id, call, self._max_video_bps)
+            call.room = self._media.room(consult.id, call, call.max_video_bps)
             call.gate()
             self._tap(call)
             self._keep_waiting(call)
@@ -300,6 +300,8 @@ class Calls:
         epoch = saved.epoch + 1 if saved else 1
         await checkpoints.claim(conn, consult_id, epoch, wall_ms())
         call = Call(consult_id, tariff, epoch, self._report, self._show)
+        limits = (self._max_video_bps, case.order.max_video_kbps * 1000)
+        call.max_video_bps = min((limit for limit in limits if limit), default=0)
         if saved and saved.state is not None:
             call.meter = restore(saved.state, monotonic_ms(), wall_ms(), epoch)
             call.tally = evidence.restore(saved.state.get("quality"))

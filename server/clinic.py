@@ -32,6 +32,7 @@ class Order:
     physician_id: str | None = None
     returning: bool = False
     starts_at: int | None = None
+    max_video_kbps: int = 0
 
 
 class UnknownPhysician(Exception):
@@ -77,6 +78,7 @@ async def create_consult(
         closes_at=closes_at,
         complaint=order.complaint,
         returning=order.returning,
+        max_video_kbps=order.max_video_kbps,
         booked_physician_id=physician["id"] if physician else None,
         booked_physician_name=physician["name"] if physician else "",
         booked_physician_title=physician["title"] if physician else "",

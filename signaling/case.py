@@ -33,6 +33,7 @@ class NewConsult:
     ``tariff`` is the JSON text that was shown and is billed; ``link_hash`` the SHA-256 of the
     link's token in hex. ``opens_at``, ``closes_at``: epoch milliseconds between which the
     patient may join. ``booked_physician_id`` None: whoever of the organization is free.
+    ``max_video_kbps``: the most that each side may send of video, 0 for what the server allows.
     """
 
     id: str
@@ -53,6 +54,7 @@ class NewConsult:
     booked_physician_id: str | None = None
     booked_physician_name: str = ""
     booked_physician_title: str = ""
+    max_video_kbps: int = 0
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ consults = Table(
     Column("opens_at", BigInteger, nullable=False),
     Column("closes_at", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("max_video_kbps", Integer, nullable=False, server_default="0"),
     # what the transitions write
     Column("state", String(24), nullable=False),
     Column("version", Integer, nullable=False),

@@ -32,7 +32,7 @@ class NewConsult(BaseModel):
     the patient, shown to both sides only. ``patient_ref`` is the booking system's pseudonym of
     them: it is in the record that is billed, so it must not be a name. ``starts_at``: a booked
     time; the link opens 10 minutes before and closes 15 minutes after it. Without, it opens at
-    once.
+    once. ``max_video_kbps``: the most that each side may send of video, where its line is dear.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -43,6 +43,7 @@ class NewConsult(BaseModel):
     physician_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,40}$")] | None = None
     returning: bool = False
     starts_at: Annotated[AwareDatetime, AfterValidator(_in_reach)] | None = None
+    max_video_kbps: Annotated[int, Field(strict=True, ge=50, le=20_000)] | None = None
 
 
 class ConsultCreated(BaseModel):
@@ -100,6 +101,7 @@ async def create(request: web.Request) -> web.Response:
         physician_id=body.physician_id,
         returning=body.returning,
         starts_at=starts_at,
+        max_video_kbps=body.max_video_kbps or 0,
     )
     try:
         async with services.storage.write() as conn:

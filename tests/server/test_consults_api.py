@@ -152,3 +152,21 @@ async def test_orders_are_refused_while_the_server_ends(clinic: Clinic) -> None:
     answer = await clinic.api("POST", PATH, json={"patient_name": "x"})
     answer.problem(503, "draining")
     assert "Retry-After" in answer.headers
+
+
+async def test_a_consult_s_own_limit_of_video_goes_with_it_into_the_call(either: Clinic) -> None:
+    """A clinic in the country pays for its line by the megabyte; others do not."""
+    limited = await order(either, max_video_kbps=300)
+    free = await order(either)
+    services = either.services
+    found = []
+    for made in (limited, free):
+        async with services.storage.write() as conn:
+            found.append((await services.calls._opened(conn, made["consult_id"])).max_video_bps)
+    assert found == [300_000, 0]
+
+
+@pytest.mark.parametrize("kbps", [0, 49, 20_001, "300", 1.5])
+async def test_a_limit_of_video_that_cannot_be_meant_is_refused(clinic: Clinic, kbps: Any) -> None:
+    body = {"patient_name": "王芳", "max_video_kbps": kbps}
+    assert (await clinic.api("POST", PATH, json=body)).status == 422
