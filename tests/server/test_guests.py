@@ -91,9 +91,7 @@ async def test_a_guest_who_comes_back_at_once_is_in_the_call(clinic: Clinic) -> 
         await guest.peer.until(lambda: guest.peer.rtp)
         again = new_peer("guest")
         offer = {"connection_id": again.connection_id, "sdp": again.offer()}
-        left, came = await asyncio.gather(
-            guest.page.ask("leave"), guest.page.ask("offer", **offer)
-        )
+        left, came = await asyncio.gather(guest.page.ask("leave"), guest.page.ask("offer", **offer))
         assert left["ok"]
         assert came["ok"]
         again.answer = came["result"]["sdp"]
