@@ -30,6 +30,7 @@
   };
 
   async function read(connection) {
+    connection.isCall ||= connection.pc.getTransceivers().length > 1; // a test has audio alone
     if (connection.pc.connectionState === "closed") return;
     const stats = await connection.pc.getStats();
     for (const row of stats.values()) {
@@ -58,8 +59,8 @@
 
   /** The call's connection: connection tests of the check page come and go beside it. */
   function current() {
-    const open = connections.filter(({ pc }) => pc.connectionState === "connected");
-    return open.at(-1) ?? connections.at(-1);
+    const calls = connections.filter(({ isCall }) => isCall);
+    return calls.findLast(({ pc }) => pc.connectionState === "connected") ?? calls.at(-1);
   }
 
   async function sample() {
@@ -69,7 +70,7 @@
     const report = {
       load: performance.timeOrigin,
       atMs: performance.timeOrigin + performance.now(),
-      connections: connections.length,
+      connections: connections.filter(({ isCall }) => isCall).length,
       protocol: last?.protocol ?? "",
       ufrag: last?.ufrag ?? "",
       audioPackets: sum("audioPackets"),
