@@ -226,6 +226,7 @@ class Recorder:
         for tap in self._taps.values():
             tap.release(None)
         self._stopped = True
+        self._taps.clear()  # they refer back to this
 
     def take(self, now_ms: int) -> list[Step]:
         """What is to be done now, in order."""

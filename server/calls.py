@@ -334,7 +334,12 @@ class Calls:
         del self._calls[call.consult_id]
         self._written.pop(call.consult_id, None)
         if call.room is not None:
-            self._closing.start("close room", call.room.close())
+            self._closing.start("close room", self._close(call, call.room))
+
+    async def _close(self, call: Call, room: Room) -> None:
+        """Without a cycle of references: collections that find those are rare."""
+        await room.close()
+        call.room = None
 
     def _disconnect(self, call: Call, who: Iterable[str] | None) -> None:
         """These leave the room, or everybody: at once, since they may come back at once."""

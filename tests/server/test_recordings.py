@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import io
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +18,15 @@ import av
 import pytest
 from sqlalchemy import insert, update
 
-from media.recorder import TrackPlan
+from media.endpoint import Endpoint
+from media.inbound import Inbound
+from media.recorder import Recorder, TrackPlan, TrackTap
+from media.room import Room
 from media.webm import PartWriter
 from server import tables
 from server.accounts import new_id
 from server.api.session import COOKIE
+from server.call import Call
 from server.clock import Clock, wall_ms
 from signaling import store
 from signaling.case import freeze
@@ -162,6 +167,38 @@ async def test_a_call_is_recorded_from_consent_to_the_end(tmp_path: Path) -> Non
         status, tail = await fetched(clinic, part, Range="bytes=-100")
         assert (status, tail) == (206, data[-100:])
         assert len(await clinic.audited("recording_downloaded")) == 2
+
+
+def live_objects() -> Counter[str]:
+    """What is in memory of calls, reachable or not."""
+    kinds = (Call, Room, Endpoint, Inbound, Recorder, TrackTap)
+    return Counter(type(found).__name__ for found in gc.get_objects() if type(found) in kinds)
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """As the server runs: full collections are minutes apart."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
+async def test_nothing_of_a_recorded_call_stays_in_memory(tmp_path: Path) -> None:
+    async with opened(tmp_path, **SETTINGS) as clinic:
+        before = live_objects()
+        async with filmed(clinic) as (patient, physician):
+            await agreed(patient, physician)
+            await patient.metered("video", 500)
+            assert set(live_objects() - before) == {
+                "Call", "Room", "Endpoint", "Inbound", "Recorder", "TrackTap",
+            }  # fmt: skip
+            await finished(clinic, physician)
+            await complete(clinic, physician.consult_id)
+        async with asyncio.timeout(10):
+            while live_objects() - before:  # noqa: ASYNC110  # ticks end with the second
+                await asyncio.sleep(0.1)
 
 
 async def test_either_side_ends_it_and_the_call_goes_on(tmp_path: Path) -> None:
