@@ -6,7 +6,8 @@ writer died is readable as far as it got; `finish` then makes a proper, seekable
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Final
 import av
 import av.error
 from av.audio import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
 from media.recorder import Sample, TrackPlan
@@ -80,8 +81,9 @@ class _File:
 class PartWriter:
     """Writes one part. Use it from one thread at a time; `close` it, also after an error.
 
-    Every method raises OSError (`av.error.FFmpegError` is one) when the disk does not take more.
-    What is written until then can be finished. After `close` the file is closed in any case.
+    Every method raises OSError when the disk does not take more, `av.error.FFmpegError` for what
+    the muxer does not take. What is written until then can be finished. After `close` the file is
+    closed in any case.
     """
 
     def __init__(self, path: Path, tracks: Sequence[TrackPlan], origin_ms: int) -> None:
@@ -163,7 +165,7 @@ def _copy(path: Path, target: Path) -> None:
     """Remux all that can be read."""
     file, packets = _File(target), 0
     try:
-        with av.open(str(path)) as source, _open(file) as container:
+        with _readable(path) as source, _open(file) as container:
             streams = {}
             for stream in source.streams:
                 copy = streams[stream.index] = container.add_stream_from_template(stream)
@@ -175,20 +177,39 @@ def _copy(path: Path, target: Path) -> None:
                 container.mux_one(packet)
                 packets += 1
         file.sync()
-    except av.error.InvalidDataError as error:
-        raise UnusableFile(path.name) from error
     finally:
         file.close()
     if not packets:
         raise UnusableFile(path.name)
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[InputContainer]:
+    """A file that may hold anything.
+
+    Raises:
+        UnusableFile: what it holds makes no sense.
+        OSError: the disk does not give it, or does not take what is written meanwhile.
+    """
+    with path.open("rb") as file:  # our own, so that errors of the disk are told from others
+        try:
+            with av.open(file) as container:
+                yield container
+        except (av.error.FFmpegError, ValueError) as error:
+            raise UnusableFile(path.name) from error
+
+
 def measure(path: Path) -> Finished:
-    """Size, digest and length of a complete file."""
+    """Size, digest and length of a complete file.
+
+    Raises:
+        UnusableFile: it is none.
+        OSError: the disk does not give it.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
-    with av.open(str(path)) as container:
+    with _readable(path) as container:
         duration_ms = (container.duration or 0) // 1000
     return Finished(path.stat().st_size, digest.hexdigest(), duration_ms)

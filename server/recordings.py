@@ -135,7 +135,7 @@ class Recordings:
                     pass
                 await self._carry_out(live, live.recorder.take(monotonic_ms()))
             await self._carry_out(live, live.recorder.take(monotonic_ms()))
-        except (OSError, SQLAlchemyError) as trouble:
+        except Exception as trouble:  # whatever it is: both sides are told that it is not on
             await self._failed(live, trouble)
         finally:
             dropped = f" dropped {live.recorder.dropped}" if live.recorder.dropped else ""
@@ -154,6 +154,7 @@ class Recordings:
             consult_id=live.consult_id,
             reason=reason,
             error=type(trouble).__name__,
+            exc_info=not isinstance(trouble, OSError | SQLAlchemyError),
         )
         live.recorder.stop()
         if self._live.get(live.consult_id) is live:
@@ -163,7 +164,7 @@ class Recordings:
         if live.writer is not None:
             try:
                 await self._end(live)
-            except (OSError, SQLAlchemyError) as error:  # the housekeeping finishes it
+            except Exception as error:  # the housekeeping finishes it
                 log.warning("recording_left_unfinished", error=type(error).__name__)
 
     async def _carry_out(self, live: Live, steps: list[Step]) -> None:

@@ -1,6 +1,8 @@
 """A real recording: what peers send through a real port, in a file that others can play."""
 
+import contextlib
 import os
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -99,6 +101,23 @@ def test_what_holds_nothing_is_said_to_be_unusable(tmp_path: Path, content: byte
         finish(path)
     assert path.read_bytes() == content
     assert [item.name for item in tmp_path.iterdir()] == ["part.webm"]
+
+
+def test_whatever_is_left_of_a_file_is_finished_or_said_to_be_unusable(tmp_path: Path) -> None:
+    """A crash cuts it anywhere, a broken disk changes it: housekeeping must get past it."""
+    whole, path = tmp_path / "whole.webm", tmp_path / "left.webm"
+    writer = PartWriter(whole, TRACKS, 5_000)
+    writer.write(samples())
+    writer.close()
+    data, chance = whole.read_bytes(), random.Random(5)
+    for length in (*range(0, 600, 9), *range(600, len(data), len(data) // 20)):
+        left = bytearray(data[:length])
+        for _ in range(length % 4):
+            left[chance.randrange(length)] = chance.randrange(256)
+        path.write_bytes(left)
+        with contextlib.suppress(UnusableFile):
+            finish(path)
+            assert measure(path).size_bytes == path.stat().st_size
 
 
 def test_a_full_disk_is_an_error_of_the_system() -> None:

@@ -27,7 +27,7 @@ from metering.events import (
     Tick,
 )
 from metering.frozen import freeze, restore
-from metering.meter import Meter, open_meter, reading, step
+from metering.meter import Meter, _flow, _horizon, _settle, open_meter, reading, step
 from metering.terms import EndCause, Mode, Party, Side
 from tests.metering.scripts import WALL_MS, Script, scripts
 
@@ -84,6 +84,20 @@ def test_ten_seconds_video_a_hold_and_five_seconds_voice() -> None:
 def test_the_meter_bills_exactly_what_was_delivered(script: Script) -> None:
     """Compared with a model that only knows intervals and intersects them."""
     assert totals(played(script)) == script.delivered(script.end_ms)
+
+
+@given(script=scripts())
+@example(script=Script({PATIENT: (0, 700, 900), PHYSICIAN: (0, 600, 1_200)}, (Engaged(0),), 2_000))
+def test_the_short_way_of_a_packet_comes_to_what_the_long_one_does(script: Script) -> None:
+    """Nearly every step takes it; it has to be exact to the last field."""
+    meter = open_meter(script.opened)
+    for _, event in script.events():
+        if isinstance(event, FlowSeen) and not meter.pending and meter.latest.billable:
+            for last_ms in (event.last_ms, event.last_ms - 5_000, event.last_ms + 5_000):
+                told = FlowSeen(event.side, last_ms)
+                by_flow = _flow(meter, told)
+                assert step(meter, told) == _settle(by_flow, _horizon(by_flow))
+        meter = step(meter, event)
 
 
 @given(script=scripts())

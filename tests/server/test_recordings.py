@@ -224,6 +224,22 @@ async def test_the_disk_is_left_to_the_bills(tmp_path: Path) -> None:
         assert await listed(clinic, physician.consult_id) == []
 
 
+async def test_what_the_muxer_refuses_ends_the_recording_and_both_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody may see the red sign while nothing is kept."""
+
+    def refused(*_: object) -> None:
+        raise av.error.ArgumentError(22, "Invalid argument")
+
+    monkeypatch.setattr(PartWriter, "write", refused)
+    async with opened(tmp_path, **SETTINGS) as clinic, filmed(clinic) as (patient, physician):
+        await agreed(patient, physician)
+        for party in (patient, physician):
+            await party.page.next("consult", lambda u: is_recording(u, "failed"))
+        assert (await patient.metered("video", 500))["running"]
+
+
 async def test_without_the_setting_nobody_is_asked(clinic: Clinic) -> None:
     async with in_call(clinic) as (_, physician):
         refused = await physician.page.ask("record", consult_id=physician.consult_id)
