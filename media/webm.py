@@ -193,7 +193,7 @@ def _readable(path: Path) -> Iterator[InputContainer]:
     """
     with path.open("rb") as file:  # our own, so that errors of the disk are told from others
         try:
-            with av.open(file) as container:
+            with av.open(file, "r") as container:
                 yield container
         except (av.error.FFmpegError, ValueError) as error:
             raise UnusableFile(path.name) from error

@@ -100,6 +100,7 @@ class Call:
                 self._step(m.Resumed(now_ms))
                 self.held = False
             case SwitchMode(mode=mode):
+                self.observe(now_ms)  # other kinds count from here on
                 self._step(m.ModeChanged(self._carried(Mode(mode)), now_ms))
                 self.mode = Mode(mode)
             case Disengage(cause=cause, party=party):
@@ -169,6 +170,7 @@ class Call:
         if party is None:
             return
         now_ms = monotonic_ms()
+        self.observe(now_ms)  # other kinds count from here on
         (self.weak.add if suspended else self.weak.discard)(party)
         try:
             if self.engaged:
@@ -205,7 +207,8 @@ class Call:
             self._report(self.consult_id, MediaStarted(party))
         elif before and not on:
             self._flowing[party] = False
-            stopped_ms = last_ms if last_ms is not None else now_ms
+            counted_ms = self.meter.last_ms(Side(party)) if self.meter is not None else now_ms
+            stopped_ms = last_ms if last_ms is not None else counted_ms
             if self._metered(party):
                 self._step(m.FlowStopped(Side(party), stopped_ms))
             self._report(self.consult_id, MediaStopped(party, stopped_ms))

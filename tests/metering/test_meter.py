@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metering.errors import MeterError
@@ -86,6 +86,7 @@ def test_the_meter_bills_exactly_what_was_delivered(script: Script) -> None:
     assert totals(played(script)) == script.delivered(script.end_ms)
 
 
+@settings(deadline=None)
 @given(script=scripts())
 @example(script=Script({PATIENT: (0, 700, 900), PHYSICIAN: (0, 600, 1_200)}, (Engaged(0),), 2_000))
 def test_the_short_way_of_a_packet_comes_to_what_the_long_one_does(script: Script) -> None:
