@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from media.errors import MediaError
 from media.port import MediaPort
+from media.room import Room
 from media.spread import spread
 from metering import checkpoints
 from metering import quality as evidence
