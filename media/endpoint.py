@@ -406,13 +406,14 @@ class Endpoint:
         return True
 
     def judge(self, now_ms: int) -> bool:
-        """Once a second: whether the line carries video. Returns whether that has changed."""
+        """Once a second: how much video the line carries. Returns whether that has changed."""
         if now_ms - self._judged_ms < JUDGE_INTERVAL_MS:
             return False
         self._judged_ms = now_ms
-        gets_video = any(s.active and s.kind == "video" for s in self.subscriptions.values())
-        changed = self.relief.judge(self.inbound.line_state(now_ms), gets_video, now_ms)
-        if changed and not self.relief.suspended:
+        delivered = sum(s.active and s.kind == "video" for s in self.subscriptions.values())
+        was_suspended = self.relief.suspended
+        changed = self.relief.judge(self.inbound.line_state(now_ms), delivered, now_ms)
+        if was_suspended and changed:
             self.inbound.restart_estimate(now_ms)
         return changed
 

@@ -9,6 +9,12 @@ REMB_LIFETIME_MS: Final = 5_000
 START_BITRATE_BPS: Final = 800_000
 """A clear picture of 640x480. Browsers go there at once if told in their first two seconds."""
 
+START_SHARE_BPS: Final = 300_000
+"""With so much each of several senders begins: a tile is small, and nobody knows the line yet."""
+
+LEAST_SHARE_BPS: Final = 100_000
+"""A small picture, as the tiles of a room are."""
+
 RESUME_BITRATE_BPS: Final = 200_000
 """With so much video begins again on a line that was too weak for it."""
 
@@ -59,12 +65,10 @@ class ReceiverEstimate:
         Of several each has at least `LEAST_SHARE_BPS`: they all go by their weakest receiver, so
         one bad line would take every picture from everybody. It is relieved of video itself.
         """
-        least_bps = LEAST_SHARE_BPS if senders > 1 else 0
-        return max(self._bitrate_bps // senders, self._floor_bps, least_bps)
-
-
-LEAST_SHARE_BPS: Final = 100_000
-"""A small picture, as the tiles of a room are."""
+        if senders == 1:
+            return max(self._bitrate_bps, self._floor_bps)
+        floor_bps = min(self._floor_bps, START_SHARE_BPS)
+        return max(self._bitrate_bps // senders, floor_bps, LEAST_SHARE_BPS)
 
 
 class Estimates:

@@ -391,7 +391,7 @@ class Room:
                 sender, track = self._source(at.get(line.position), line.kind)
                 active = reached and sender and track and delivery.takes(sender, track)
                 if track and active and line.kind == "video":
-                    if receiver.endpoint.relief.suspended:
+                    if not receiver.endpoint.relief.leaves(line.position):
                         active = False
                         withheld.add(track.sender)
                     else:

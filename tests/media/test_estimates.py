@@ -9,6 +9,7 @@ from media.estimates import (
     RESUME_BITRATE_BPS,
     SPACING_MS,
     START_BITRATE_BPS,
+    START_SHARE_BPS,
     VOICE_BITRATE_BPS,
     WITHHELD_BITRATE_BPS,
     Estimates,
@@ -107,3 +108,11 @@ def test_video_that_comes_back_begins_small() -> None:
     assert estimate.share_bps(1) == RESUME_BITRATE_BPS
     estimate.put(60_000, 12_000)
     assert estimate.share_bps(1) == 60_000
+
+
+def test_each_of_several_senders_begins_smaller() -> None:
+    """Five of them at once with what one may use would fill the line of who joins."""
+    estimate = ReceiverEstimate()
+    estimate.put(64_000, 0)
+    assert estimate.share_bps(1) == START_BITRATE_BPS
+    assert estimate.share_bps(5) == START_SHARE_BPS

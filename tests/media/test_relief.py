@@ -5,6 +5,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from media.estimates import LEAST_SHARE_BPS
 from media.relief import (
     FIRST_WAIT_MS,
     LEAST_VIDEO_BPS,
@@ -12,6 +13,7 @@ from media.relief import (
     LOW_VIDEO_BPS,
     WEAK_AFTER_MS,
     LineState,
+    Pictures,
     Relief,
 )
 
@@ -19,14 +21,18 @@ SECOND = 1_000
 
 
 def watch(
-    state: Callable[[int, bool], LineState], seconds: int, relief: Relief | None = None
+    state: Callable[[int, bool], LineState],
+    seconds: int,
+    relief: Relief | None = None,
+    pictures: int = 1,
 ) -> list[bool]:
     """Judge a line each second; `state` is told the second and whether video is withheld."""
     relief = relief or Relief()
     shown = []
     for second in range(seconds):
         now = state(second, relief.suspended)
-        relief.judge(now, not relief.suspended, second * SECOND)
+        delivered = min(pictures, (0, 1, pictures)[relief.pictures])
+        relief.judge(now, delivered, second * SECOND)
         shown.append(relief.suspended)
     return shown
 
@@ -64,18 +70,84 @@ def test_a_short_dip_keeps_its_pictures(dips: list[int]) -> None:
     weak = [flag for dip in dips for flag in [*[True] * dip, False]]
 
     def state(second: int, _: bool) -> LineState:
-        return LineState(50_000 if weak[second % len(weak)] else 200_000, 50, second * 50, 0)
+        is_weak = weak[second % len(weak)]
+        return LineState(50_000 if is_weak else 200_000, 500 if is_weak else 50, second * 50, 0)
 
     assert not any(watch(state, len(weak)))
 
 
-@given(estimate_bps=st.integers(0, LEAST_VIDEO_BPS - 1), after=st.integers(0, 20))
-def test_a_line_below_the_least_picture_carries_voice_alone(estimate_bps: int, after: int) -> None:
+@given(
+    estimates=st.lists(st.none() | st.integers(0, 10**7), min_size=1, max_size=60),
+    pictures=st.integers(1, 5),
+)
+def test_an_estimate_alone_takes_no_pictures(estimates: list[int | None], pictures: int) -> None:
+    """A browser that stood still for a second says 30 kbit/s, and adds 8 % a second from there."""
+
     def state(second: int, _: bool) -> LineState:
-        return LineState(estimate_bps if second >= after else 500_000, 50, second * 50, 0)
+        return LineState(estimates[second % len(estimates)], 50, second * 50, 0)
+
+    assert not any(watch(state, 60, pictures=pictures))
+
+
+@given(
+    estimate_bps=st.integers(0, LEAST_VIDEO_BPS - 1), after=st.integers(1, 20), queues=st.booleans()
+)
+def test_a_line_below_the_least_picture_carries_voice_alone(
+    estimate_bps: int, after: int, queues: bool
+) -> None:
+    def state(second: int, _: bool) -> LineState:
+        if second < after:
+            return LineState(500_000, 50, second * 50, 0)
+        lost = 0 if queues else (second - after + 1) * 5
+        return LineState(estimate_bps, 500 if queues else 50, second * 50, lost)
 
     shown = watch(state, after + 8)
     assert shown.index(True) == after + WEAK_AFTER_MS // SECOND
+
+
+@given(estimate_bps=st.integers(0, LEAST_VIDEO_BPS - 1), pictures=st.integers(2, 5))
+def test_of_several_pictures_one_is_left_until_that_is_too_much(
+    estimate_bps: int, pictures: int
+) -> None:
+    """A guest's picture never costs patient and physician theirs."""
+    relief, left = Relief(), []
+    for second in range(20):
+        delivered = min(pictures, (0, 1, pictures)[relief.pictures])
+        round_trip_ms = 50 if second < 5 else 500
+        lost = max(0, second - 4) * 5
+        state = LineState(estimate_bps, round_trip_ms, second * 50, lost)
+        relief.judge(state, delivered, second * SECOND)
+        left.append(relief.pictures)
+    one, none = left.index(Pictures.ONE), left.index(Pictures.NONE)
+    assert (one, none) == (8, 12)
+    assert relief.leaves(0) == relief.leaves(1) == (relief.pictures == Pictures.ALL)
+
+
+def test_pictures_come_back_one_first() -> None:
+    relief, left = Relief(), []
+    for second in range(40):
+        weak = 5 <= second < 9
+        delivered = (0, 1, 5)[relief.pictures]
+        lost = min(max(0, second - 4), 4) * 20
+        state = LineState(50_000 if weak else 900_000, 600 if weak else 50, second * 50, lost)
+        relief.judge(state, delivered, second * SECOND)
+        left.append(relief.pictures)
+    assert left[8] == Pictures.ONE
+    assert left[-1] == Pictures.ALL
+    assert relief.leaves(4)
+
+
+@given(estimate_bps=st.integers(LOW_VIDEO_BPS, 5 * LEAST_SHARE_BPS - 1))
+def test_five_pictures_cannot_shrink_as_far_as_one(estimate_bps: int) -> None:
+    def state(second: int, _: bool) -> LineState:
+        return LineState(
+            estimate_bps, 50 if second < 5 else 900, second * 50, max(0, second - 4) * 20
+        )
+
+    several, one = Relief(), Relief()
+    watch(state, 12, several, pictures=5)
+    watch(state, 12, one)
+    assert (several.pictures, one.pictures) == (Pictures.ONE, Pictures.ALL)
 
 
 @given(base_ms=st.integers(1, 300), lost=st.integers(10, 45))
@@ -97,8 +169,8 @@ def test_voice_that_is_lost_in_a_queue_stops_pictures(base_ms: int, lost: int) -
 @given(recovers=st.integers(5, 120))
 def test_pictures_come_back_on_a_line_that_has_recovered(recovers: int) -> None:
     def state(second: int, suspended: bool) -> LineState:
-        weak = second < recovers and not suspended
-        return LineState(50_000 if weak else 500_000, 50, second * 50, 0)
+        weak = 0 < second < recovers and not suspended
+        return LineState(50_000 if weak else 500_000, 500 if weak else 50, second * 50)
 
     shown = watch(state, recovers + LONGEST_WAIT_MS // SECOND + WEAK_AFTER_MS // SECOND + 1)
     assert not shown[-1]
@@ -107,8 +179,8 @@ def test_pictures_come_back_on_a_line_that_has_recovered(recovers: int) -> None:
 def test_each_relapse_doubles_the_wait() -> None:
     """A picture that comes for three seconds in every eight is worse than none."""
 
-    def state(second: int, _: bool) -> LineState:
-        return LineState(50_000, 50, second * 50, 0)
+    def state(second: int, suspended: bool) -> LineState:
+        return LineState(50_000, 500 if second and not suspended else 50, second * 50)
 
     shown = watch(state, 300)
     lengths, length = [], 0
@@ -137,15 +209,15 @@ def test_nothing_comes_back_while_voice_still_suffers() -> None:
 def test_a_call_without_pictures_is_not_judged() -> None:
     relief = Relief()
     for second in range(20):
-        relief.judge(LineState(10_000), False, second * SECOND)
+        relief.judge(LineState(10_000), 0, second * SECOND)
     assert not relief.suspended
 
 
 def test_reports_that_stop_coming_do_not_keep_pictures_away() -> None:
     relief = Relief()
     for second in range(8):
-        relief.judge(LineState(10_000, 50, second * 50, second * 20), True, second * SECOND)
+        relief.judge(LineState(10_000, 50, second * 50, second * 20), 1, second * SECOND)
     assert relief.suspended
     for second in range(8, 40):
-        relief.judge(LineState(None, 50, 400, 160), False, second * SECOND)
+        relief.judge(LineState(None, 50, 400, 160), 0, second * SECOND)
     assert not relief.suspended
