@@ -57,6 +57,7 @@ class Forwarder:
     `forward` for each packet of the source in order of arrival while it is to be delivered.
 
     Attributes:
+        began_ms: When the stream last began, for video with a keyframe; None before.
         waiting: The next packet that may begin the stream has not come yet. For video that is a
             keyframe: ask the source for one.
         packets, octets: Sent so far, for sender reports (RFC 3550 §6.4.1).
@@ -81,6 +82,7 @@ class Forwarder:
         "_sent_ms",
         "_sequence_offset",
         "_ssrc",
+        "began_ms",
         "frames",
         "octets",
         "packets",
@@ -92,6 +94,7 @@ class Forwarder:
     def __init__(self, stream: OutgoingStream) -> None:
         self.stream = stream
         self.waiting = True
+        self.began_ms: int | None = None
         self.packets = 0
         self.octets = 0
         self.frames = 0
@@ -179,6 +182,7 @@ class Forwarder:
         self._highest = sequence
         self._last_timestamp = timestamp
         self._advanced = 0
+        self.began_ms = now_ms
         self.waiting = False
         if not self._is_video:
             data[1] |= 0x80  # a talkspurt begins (RFC 3551 §4.1)

@@ -359,7 +359,7 @@ class Inbound:
                 smooth_ms = round_trip_ms if before is None else (3 * before + round_trip_ms) // 4
                 self.round_trip_ms = smooth_ms
         elif track is not None:
-            track.want_keyframe()
+            subscription.asked_for_keyframe(now_ms, self.round_trip_ms or 0)
             track.sender.request_keyframes(now_ms)
 
     def _receive_report(self, report: rtcp.SenderReport, now_ms: int) -> None:

@@ -8,7 +8,7 @@ from media.dtls import PacketBuffer
 from media.estimates import Estimates
 from media.feedback import KeyframeRequests, ReceiveTracker
 from media.flow import Flow
-from media.forwarder import Forwarder, OutgoingStream
+from media.forwarder import MAX_ON_ITS_WAY_MS, Forwarder, OutgoingStream
 from media.hold import HoldMusic
 from media.red import renumber, strip
 from media.reports import Reports
@@ -20,6 +20,8 @@ from media.timeline import Report
 RESEND_BUDGET: Final = 100
 """Retransmissions to one receiver and track between two ticks (100 ms): a NACK storm ends here."""
 
+KEYFRAME_ON_ITS_WAY_MS: Final = 300
+"""How long after its first packet a keyframe may be incomplete, beside the round trip."""
 
 Tap = Callable[[bytearray, int, int, tuple[int, int, int], int], None]
 
@@ -300,6 +302,17 @@ class Subscription:
         )
         self.receiver.send_rtcp(outgoing + source_description(ssrc, self.described().cname))
         self.reports.sent(report.ntp, now_ms)
+
+    def asked_for_keyframe(self, now_ms: int, round_trip_ms: int) -> None:
+        """The receiver asks. Not for what is on its way: each keyframe goes to all receivers.
+
+        Pages ask each 200 ms until they have decoded the first, and so also while it arrives.
+        """
+        forwarder = self.forwarder
+        arrives_ms = KEYFRAME_ON_ITS_WAY_MS + min(round_trip_ms, MAX_ON_ITS_WAY_MS)
+        is_on_its_way = forwarder.began_ms is not None and now_ms - forwarder.began_ms < arrives_ms
+        if self.track is not None and (forwarder.waiting or not is_on_its_way):
+            self.track.want_keyframe()
 
     def resend(
         self, sequences: tuple[int, ...], packet: PacketBuffer, now_ms: int, round_trip_ms: int

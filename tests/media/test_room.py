@@ -8,7 +8,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from media import ConnectionReplaced, MediaPort, OfferRejected, Room, RoomClosed, rtcp
+from media import (
+    ConnectionReplaced,
+    MediaPort,
+    OfferRejected,
+    Room,
+    RoomClosed,
+    feedback,
+    rtcp,
+    tracks,
+)
 from media.dtls import DtlsTransport
 from media.endpoint import Endpoint
 from media.flow import FLOW_TIMEOUT_MS
@@ -312,8 +321,9 @@ async def test_a_flood_of_nacks_is_cut_off_until_the_next_tick(
 
 
 async def test_a_receivers_keyframe_request_reaches_the_source(
-    pair: tuple[Peer, Peer], room: Room, listener: Listener
+    pair: tuple[Peer, Peer], room: Room, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tracks, "KEYFRAME_ON_ITS_WAY_MS", 0)
     patient, physician = pair
     await hear_each_other(pair, listener)
     room.deliver("video")
@@ -324,6 +334,27 @@ async def test_a_receivers_keyframe_request_reaches_the_source(
     request = rtcp.picture_loss(1, physician.answered_ssrc("video"))
     await physician.send_rtcp(rtcp.receiver_report(1, ()) + request)
     await asked_for_keyframe(patient)
+
+
+async def test_a_keyframe_that_is_on_its_way_is_not_asked_for_again(
+    pair: tuple[Peer, Peer], room: Room, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that joins asks until it has decoded; in a room each keyframe goes to everybody."""
+    monkeypatch.setattr(tracks, "KEYFRAME_ON_ITS_WAY_MS", 60_000)
+    monkeypatch.setattr(feedback, "KEYFRAME_INTERVAL_MS", 0)
+    patient, physician = pair
+    await hear_each_other(pair, listener)
+    room.deliver("video")
+    await patient.send("video", KEYFRAME)
+    await physician.until(lambda: physician.rtp)
+    await asked_for_keyframe(patient)
+    patient.rtcp.clear()
+    request = rtcp.picture_loss(1, physician.answered_ssrc("video"))
+    await physician.send_rtcp(rtcp.receiver_report(1, ()) + request)
+    for peer in (physician, patient):
+        await peer.bind()  # answered after what was sent before
+    requests = [packet for data in patient.rtcp for packet in rtcp.parse(data)]
+    assert rtcp.KeyframeRequest(patient.video_ssrc) not in requests
 
 
 async def test_a_receivers_bandwidth_reaches_the_source(
