@@ -69,15 +69,14 @@ class Tile {
   }
 
   /** A camera that is off, or a lost path, leaves a still picture: do not show it as live.
-   *  @returns {Promise<boolean>} whether that changed */
-  async watch() {
-    const receiver = this.#receivers.at(-1);
-    if (!receiver) return false;
-    let decoded = 0;
-    for (const report of (await receiver.getStats()).values())
-      if (report.type === "inbound-rtp") decoded = report.framesDecoded ?? 0;
+   *
+   *  What is decoded counts, not what the element has drawn: under its cover it draws nothing.
+   *  @param {Map<string, number>} decoded  frames so far, by track
+   *  @returns {boolean} whether that changed */
+  watch(decoded) {
+    const frames = decoded.get(this.#receivers.at(-1)?.track.id ?? "") ?? 0;
     const nowMs = performance.now();
-    if (decoded !== this.#decoded) [this.#decoded, this.#movedMs] = [decoded, nowMs];
+    if (frames !== this.#decoded) [this.#decoded, this.#movedMs] = [frames, nowMs];
     const still = nowMs - this.#movedMs > STILL_AFTER_MS;
     const changed = still !== this.#still;
     this.#still = still;
@@ -187,8 +186,13 @@ export class Tiles {
   }
 
   async #watch() {
-    if (!this.#shown?.pictures) return;
-    const changes = await Promise.all([...this.#tiles.values()].map((tile) => tile.watch()));
+    const { pc } = this.#media.peer;
+    if (!this.#shown?.pictures || this.#tiles.size === 0 || !pc) return;
+    const decoded = new Map();
+    for (const report of (await pc.getStats()).values())
+      if (report.type === "inbound-rtp" && report.kind === "video")
+        decoded.set(report.trackIdentifier, report.framesDecoded ?? 0);
+    const changes = [...this.#tiles.values()].map((tile) => tile.watch(decoded));
     if (changes.includes(true)) this.render(this.#shown);
   }
 }
