@@ -213,7 +213,7 @@ class Subscription:
         self._extensions: Mapping[str, int] = section.extensions
         self._cname = cname
         self.position = position
-        self._plays = False  # what was sent last is music
+        self._plays: int | None = None  # the number of the music that was sent last
         self._source: Source | None = None  # whose packets the forwarder continues
         self._budget = RESEND_BUDGET
         self.reports = Reports(self.stream.clock_rate)
@@ -239,7 +239,8 @@ class Subscription:
         resumed = active and not self.active
         self.track = track
         self.active = active and track is not None
-        other = track is not None and (self._plays or track.current is not self._source)
+        music = self._plays is not None
+        other = track is not None and (music or track.current is not self._source)
         if changed or (resumed and other):
             self.restart()
         elif resumed:
@@ -254,9 +255,10 @@ class Subscription:
         """
         if self.active:
             return
-        if not self._plays:
-            self._plays = True
+        if self._plays is None or music.sequence != self._plays + 1 & 0xFFFF:
+            # others heard what is missing: left as a gap it could grow until numbers come again
             self.forwarder.attach(ExtensionMap({}, self._extensions, "", ""))
+        self._plays = music.sequence
         payload, data = music.payload, scratch.data
         length = FIXED_HEADER_BYTES + len(payload)
         data[0], data[1] = 0x80, 0
@@ -267,7 +269,7 @@ class Subscription:
 
     def restart(self) -> None:
         """Begin anew with the track, whose SSRC or sender has changed."""
-        self._plays = False
+        self._plays = None
         track = self.track
         self._source = None if track is None else track.current
         if track is not None:

@@ -56,6 +56,21 @@ async def test_music_fills_the_hold_and_the_call_goes_on_behind_it(
     assert room.flow("patient").on["audio"]
 
 
+@pytest.mark.parametrize("missed", [2, 0x7FFF, 0x8000, 0xA000, 0xFFFF])
+async def test_who_did_not_hear_the_music_for_a_while_hears_it_go_on(
+    port: MediaPort, room: Room, pair: tuple[Peer, Peer], missed: int
+) -> None:
+    """It counts on for others: no number may be left out, least of all come again."""
+    music = HoldMusic([b"\xf8" + bytes((n,)) for n in range(4)])
+    for advanced in (1, 1, missed, 1, 1):
+        for _ in range(advanced):
+            music.advance()
+        room.play(music, port.now_ms())
+    await pair[0].until(lambda: len(audio(pair[0])) == 5)
+    heard = [numbers(packet)[0] for packet in audio(pair[0])]
+    assert [after - before & 0xFFFF for before, after in pairwise(heard)] == [1] * 4
+
+
 async def test_all_who_wait_hear_it_and_the_physician_does_not(
     port: MediaPort, room: Room, pair: tuple[Peer, Peer]
 ) -> None:
