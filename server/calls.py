@@ -201,10 +201,12 @@ class Calls:
             case StartRecording() | StopRecording():
                 self._record(call, effect)
             case Disengage(cause=cause):
-                call.perform(effect, now_ms)
-                self._keep_waiting(call)
-                self._record(call, StopRecording())
-                self._disconnect(call, ("patient",) if cause == "hung_up" else None)
+                try:
+                    call.perform(effect, now_ms)
+                finally:  # even if the meter refuses
+                    self._keep_waiting(call)
+                    self._record(call, StopRecording())
+                    self._disconnect(call, ("patient",) if cause == "hung_up" else None)
             case Dismiss(guest_id=guest_id):
                 self._disconnect(call, (guest_id,))
             case _:

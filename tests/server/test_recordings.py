@@ -23,6 +23,7 @@ from media.inbound import Inbound
 from media.recorder import Recorder, TrackPlan, TrackTap
 from media.room import Room
 from media.webm import PartWriter
+from metering.errors import MeterError
 from server import tables
 from server.accounts import new_id
 from server.api.session import COOKIE
@@ -429,3 +430,22 @@ async def test_nothing_is_sent_that_cannot_be_audited(clinic: Clinic) -> None:
     answer.problem(503, "audit_unavailable")
     async with clinic.services.storage.write() as conn:
         await conn.exec_driver_sql("ALTER TABLE audit_away RENAME TO audit")
+
+
+async def test_who_hangs_up_is_out_and_not_recorded_even_if_the_meter_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What closes must close, whatever else goes wrong."""
+
+    def refused(*_: object) -> None:
+        raise MeterError("a bug")
+
+    async with opened(tmp_path, **SETTINGS) as clinic, filmed(clinic) as (patient, physician):
+        await agreed(patient, physician)
+        (call,) = clinic.services.calls.live()
+        monkeypatch.setattr(Call, "perform", refused)
+        assert (await patient.page.ask("hang_up"))["ok"]
+        assert clinic.services.recordings.recorder(str(physician.consult_id)) is None
+        assert call.room is not None
+        assert call.room.participants == ("physician",)
+        monkeypatch.undo()
