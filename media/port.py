@@ -361,9 +361,10 @@ class MediaPort:
             self.route(endpoint)  # a restart may have ended the life of the older ufrag
 
     def lose_connection(self, connection: TcpConnection) -> None:
-        """A TCP connection has ended."""
-        if self._validated.get(connection.address) is connection:
-            del self._validated[connection.address]
+        """A TCP connection has ended. Another one from the same address may have come before."""
+        if self._validated.get(connection.address) is not connection:
+            return
+        del self._validated[connection.address]
         if connection.holder is not None:
             connection.holder.lose_path(connection.address, self.now_ms())
 

@@ -12,7 +12,7 @@ import uvloop
 from aioice import stun
 
 from media import MediaPort, MediaSettings, PortUnavailable, Room
-from media.tcp import STRANGER_TIMEOUT_MS
+from media.tcp import STRANGER_TIMEOUT_MS, TcpConnection
 from tests.media.peers import TIMEOUT_S, Listener, Peer
 
 FOREIGN_HELLO = (
@@ -318,6 +318,27 @@ async def test_a_bug_with_one_frame_does_not_end_its_connection(port: MediaPort)
     await patient.send("audio")
     await dropped(port, "internal_error", 1)
     await patient.bind()
+    await patient.close()
+
+
+async def test_the_end_of_a_connection_ends_no_later_one_from_its_address(port: MediaPort) -> None:
+    """A client may use its port again as soon as a reset has freed it."""
+    room = port.room("consult-1", Listener())
+    patient = Peer("patient")
+    await patient.join(room, port.port, tcp=True)
+    endpoint = room._participants["patient"].endpoint
+    assert endpoint is not None
+    former = TcpConnection(port, port._limits, port.counters)
+    former.address, former.holder = (
+        ("tcp", *patient.tcp.stream.get_extra_info("sockname")),
+        endpoint,
+    )
+    port.lose_connection(former)
+    await patient.send("audio")
+    async with asyncio.timeout(TIMEOUT_S):
+        while not room.flow("patient").on["audio"]:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert endpoint._path is not None
     await patient.close()
 
 
