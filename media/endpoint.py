@@ -413,6 +413,7 @@ class Endpoint:
         delivered = sum(s.active and s.kind == "video" for s in self.subscriptions.values())
         was_suspended = self.relief.suspended
         changed = self.relief.judge(self.inbound.line_state(now_ms), delivered, now_ms)
+        self.inbound.is_calm = self.relief.is_calm
         if was_suspended and changed:
             self.inbound.restart_estimate(now_ms)
         return changed

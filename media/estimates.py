@@ -15,6 +15,10 @@ START_SHARE_BPS: Final = 300_000
 LEAST_SHARE_BPS: Final = 100_000
 """A small picture, as the tiles of a room are."""
 
+LEAST_ALONE_BPS: Final = 150_000
+"""A single sender is told no less while the receiver's line shows no queue. One that became longer
+looks like a queue to libwebrtc: the estimate falls, less comes in, and it follows that down."""
+
 RESUME_BITRATE_BPS: Final = 200_000
 """With so much video begins again on a line that was too weak for it."""
 
@@ -59,14 +63,22 @@ class ReceiverEstimate:
         """Whether the receiver said something in the last `REMB_LIFETIME_MS`."""
         return self._at_ms is not None and now_ms - self._at_ms < REMB_LIFETIME_MS
 
-    def share_bps(self, senders: int) -> int:
+    @property
+    def total_bps(self) -> int:
+        """What the receiver can take, all senders together."""
+        return max(self._bitrate_bps, self._floor_bps)
+
+    def share_bps(self, senders: int, *, is_calm: bool = False) -> int:
         """What each of so many senders may use.
 
         Of several each has at least `LEAST_SHARE_BPS`: they all go by their weakest receiver, so
         one bad line would take every picture from everybody. It is relieved of video itself.
+
+        Args:
+            is_calm: Nothing but the estimate speaks of a queue.
         """
         if senders == 1:
-            return max(self._bitrate_bps, self._floor_bps)
+            return max(self.total_bps, LEAST_ALONE_BPS if is_calm else 0)
         floor_bps = min(self._floor_bps, START_SHARE_BPS)
         return max(self._bitrate_bps // senders, floor_bps, LEAST_SHARE_BPS)
 

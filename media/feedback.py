@@ -14,7 +14,7 @@ KEEP_MS: Final = 3_000
 """How long it is still taken when it comes after all: a receiver waits so long for a frame."""
 
 NACK_INTERVALS_MS: Final = (30, 100, 400)
-"""A packet is asked for again after a round trip: at least, if it is not known, and at most."""
+"""A packet is asked for again after: at least, if the round trip is not known, and at most."""
 
 KEYFRAME_INTERVAL_MS: Final = 500
 KEYFRAME_UNDER_WAY_MS: Final = 1_500
@@ -142,9 +142,15 @@ class ReceiveTracker:
         self.broken = any(at_ms == _NEVER for _, at_ms in self.missing.values())
 
     def due_nacks(self, now_ms: int, round_trip_ms: int | None = None) -> list[int]:
-        """Which packets to ask for now: each at once, then once a round trip, for `REPAIR_MS`."""
+        """Which packets to ask for now: each at once, then three times a round trip.
+
+        A line that loses packets loses repairs too: to wait for each costs round trips that a
+        picture does not have, as they end after `REPAIR_MS`.
+        """
         least, unknown, most = NACK_INTERVALS_MS
-        interval_ms = unknown if round_trip_ms is None else max(least, min(round_trip_ms, most))
+        interval_ms = unknown
+        if round_trip_ms is not None:
+            interval_ms = max(least, min(round_trip_ms // 3, most))
         due: list[int] = []
         for sequence, (since_ms, at_ms) in list(self.missing.items()):
             if now_ms - since_ms >= KEEP_MS:

@@ -260,12 +260,25 @@ class Forwarder:
         if is_again and now_ms - resent_ms < max(MIN_RESEND_INTERVAL_MS, on_its_way_ms):
             return None
         self._resent_ms[slot] = now_ms
+        return self._again(packet, now_ms - self._sent_ms[slot])
+
+    def repeat(self, sequence: int, now_ms: int) -> bytes | None:
+        """Another copy of what `resend` has just given; None without RTX, whose numbers differ."""
+        if not self._history:
+            return None
+        slot = sequence & _MASK
+        packet = self._history[slot]
+        if packet is None or self.stream.rtx_ssrc is None:
+            return None
+        return self._again(packet, now_ms - self._sent_ms[slot])
+
+    def _again(self, packet: bytearray, elapsed_ms: int) -> bytes:
         stream = self.stream
         if stream.rtx_ssrc is None or stream.rtx_payload_type is None:
             return bytes(packet)
         rtx = wrap_rtx(packet, stream.rtx_payload_type, self._next_rtx_sequence(), stream.rtx_ssrc)
         if self._delay is not None:
-            self._delay.delay_abs_send_time(rtx, now_ms - self._sent_ms[slot])
+            self._delay.delay_abs_send_time(rtx, elapsed_ms)
         return bytes(rtx)
 
     def _next_rtx_sequence(self) -> int:

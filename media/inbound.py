@@ -56,6 +56,7 @@ class Inbound:
         tracks: What the participant sends, by mid.
         estimates: What its receivers can take of its video.
         subscriptions: What it gets, by the SSRC that it knows: its feedback names that.
+        is_calm: Nothing but its estimate speaks of a queue on the way to the participant.
         round_trip_ms: To the participant and back, as its reports tell (RFC 3550 §6.4.1), smoothed.
     """
 
@@ -74,6 +75,7 @@ class Inbound:
         "_spares",
         "_ssrc",
         "estimates",
+        "is_calm",
         "round_trip_ms",
         "srtp",
         "subscriptions",
@@ -92,6 +94,7 @@ class Inbound:
         self.tracks: dict[str, IncomingTrack] = {}
         self.subscriptions: dict[int, Subscription] = {}
         self.round_trip_ms: int | None = None
+        self.is_calm = True
         self._participant_id = participant_id
         self._counters = shared.counters
         self._spares = shared.spares
@@ -382,7 +385,7 @@ class Inbound:
         active = [s for s in self.subscriptions.values() if s.active]
         senders = {s.track.sender for s in active if s.track is not None and s.kind == "video"}
         for sender in senders:
-            bitrate_bps = self._estimate.share_bps(len(senders))
+            bitrate_bps = self._estimate.share_bps(len(senders), is_calm=self.is_calm)
             sender.estimates.put(self._participant_id, bitrate_bps, now_ms)
             if tell:
                 sender.tell_estimate(now_ms)
@@ -396,7 +399,7 @@ class Inbound:
         estimate = self._estimate
         voices = [s.reports.reception for s in self.subscriptions.values() if s.kind == "audio"]
         return LineState(
-            estimate_bps=estimate.share_bps(1) if estimate.is_fresh(now_ms) else None,
+            estimate_bps=estimate.total_bps if estimate.is_fresh(now_ms) else None,
             round_trip_ms=self.round_trip_ms,
             voice_sent=sum(voice.sent for voice in voices if voice is not None),
             voice_lost=sum(voice.lost for voice in voices if voice is not None),

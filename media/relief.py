@@ -28,6 +28,10 @@ LONGEST_WAIT_MS: Final = 60_000
 RELAPSE_MS: Final = 20_000
 """Weak again so soon after video came back: it came back too early."""
 
+HEAVY_LOSS: Final = 0.25
+"""So much is not lost on the air alone."""
+
+STEADY_READINGS: Final = 2
 QUEUE_GROWTH: Final = 1.0
 """Of the round trip (`Relief._growth`): voice is about to suffer."""
 
@@ -65,16 +69,20 @@ class Relief:
 
     Attributes:
         pictures: What is left.
+        is_calm: At the last look nothing but the estimate spoke of a queue.
     """
 
     __slots__ = (
         "_base_ms", "_calm_since_ms", "_loss", "_loss_at_ms", "_lost", "_resumed_ms",
-        "_sent", "_wait_ms", "_weak_since_ms", "pictures",
+        "_round_trip_ms", "_sent", "_steady", "_wait_ms", "_weak_since_ms", "is_calm", "pictures",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.pictures = Pictures.ALL
+        self.is_calm = True
         self._base_ms: int | None = None
+        self._round_trip_ms: int | None = None  # the last reading
+        self._steady = 0  # readings like the one before
         self._loss = 0.0
         self._loss_at_ms = 0
         self._sent = self._lost = 0
@@ -107,6 +115,7 @@ class Relief:
         """
         growth = self._growth(state.round_trip_ms)
         self._take_loss(state.voice_sent, state.voice_lost, now_ms)
+        self.is_calm = growth <= QUEUE_GROWTH and self._loss <= HEAVY_LOSS
         is_weak = bool(delivered) and self._is_weak(state.estimate_bps, delivered, growth)
         if is_weak or self._loss > CALM_LOSS or growth > QUEUE_GROWTH:
             self._calm_since_ms = now_ms
@@ -131,7 +140,7 @@ class Relief:
         if self._loss > WEAK_LOSS and growth > 2 * QUEUE_GROWTH:
             return estimate_bps < max(LOW_VIDEO_BPS, delivered * LEAST_SHARE_BPS)
         # a page that has many to decode may be busy: then one of both is not proof enough
-        suffers = loses and queues if delivered > 1 else loses or queues
+        suffers = loses and queues if delivered > 1 else queues or self._loss > HEAVY_LOSS
         return suffers and estimate_bps < LEAST_VIDEO_BPS
 
     def _give_back(self, now_ms: int) -> bool:
@@ -143,13 +152,20 @@ class Relief:
         return True
 
     def _growth(self, round_trip_ms: int | None) -> float:
-        """How far the round trip is above its base: 0 at it, 2 at more than twice as long."""
+        """How far the round trip is above its base: 0 at it, 2 at more than twice as long.
+
+        A round trip that stays as it is shows no queue, which breathes: the line has become longer.
+        """
         if round_trip_ms is None:
             return 0.0
-        base_ms = round_trip_ms
-        if self._base_ms is not None:
+        base_ms, last_ms = round_trip_ms, self._round_trip_ms
+        if last_ms is not None and abs(round_trip_ms - last_ms) <= max(4, round_trip_ms // 32):
+            self._steady += 1
+        else:
+            self._steady = 0
+        if self._base_ms is not None and self._steady < STEADY_READINGS:
             base_ms = min(round_trip_ms, self._base_ms + _BASE_GROWTH_MS)
-        self._base_ms = base_ms
+        self._base_ms, self._round_trip_ms = base_ms, round_trip_ms
         return (round_trip_ms - base_ms) / (base_ms / 2 + 50)
 
     def _take_loss(self, sent: int, lost: int, now_ms: int) -> None:

@@ -20,6 +20,9 @@ from media.timeline import Report
 RESEND_BUDGET: Final = 100
 """Retransmissions to one receiver and track between two ticks (100 ms): a NACK storm ends here."""
 
+LONG_WAY_MS: Final = 150
+"""From this round trip on a repair is sent twice: another one would come too late."""
+
 KEYFRAME_ON_ITS_WAY_MS: Final = 300
 """How long after its first packet a keyframe may be incomplete, beside the round trip."""
 
@@ -324,14 +327,17 @@ class Subscription:
         if not self.active:
             return sent
         for sequence in sequences:
-            if self._budget == 0:
+            if self._budget <= 0:
                 break
-            stored = self.forwarder.resend(sequence, now_ms, round_trip_ms)
-            if stored is not None:
-                self._budget -= 1
-                packet.data[: len(stored)] = stored
-                self.receiver.send_rtp_now(packet, len(stored))
-                sent += 1
+            copies = [self.forwarder.resend(sequence, now_ms, round_trip_ms)]
+            if copies[0] is not None and round_trip_ms >= LONG_WAY_MS:
+                copies.append(self.forwarder.repeat(sequence, now_ms))
+            for stored in copies:
+                if stored is not None:
+                    self._budget -= 1
+                    packet.data[: len(stored)] = stored
+                    self.receiver.send_rtp_now(packet, len(stored))
+                    sent += 1
         return sent
 
     def tick(self, now_ms: int, round_trip_ms: int | None) -> None:

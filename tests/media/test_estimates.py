@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.estimates import (
+    LEAST_ALONE_BPS,
     LEAST_SHARE_BPS,
     REMB_LIFETIME_MS,
     RESUME_BITRATE_BPS,
@@ -96,6 +97,8 @@ def test_a_receivers_bandwidth_is_shared(bitrate_bps: int, senders: int) -> None
     estimate.put(bitrate_bps, 0)
     least_bps = LEAST_SHARE_BPS if senders > 1 else 0
     assert estimate.share_bps(senders) == max(bitrate_bps // senders, least_bps)
+    least_bps = LEAST_SHARE_BPS if senders > 1 else LEAST_ALONE_BPS
+    assert estimate.share_bps(senders, is_calm=True) == max(bitrate_bps // senders, least_bps)
 
 
 def test_video_that_comes_back_begins_small() -> None:

@@ -263,3 +263,16 @@ def test_the_history_holds_what_may_be_asked_for_and_no_more(
     last = VIDEO.first_sequence + len(sent_ms) - 1
     for back in range(len(recent)):
         assert forwarder.resend(last - back & 0xFFFF, now_ms) is not None
+
+
+def test_a_second_copy_of_a_repair_has_a_number_of_its_own() -> None:
+    """On a long way both are sent at once; one index for two packets would break AEAD-GCM."""
+    forwarder = begun(VIDEO)
+    send(forwarder, rtp(1, KEYFRAME))
+    first, second = forwarder.resend(10, 500), forwarder.repeat(10, 500)
+    assert first is not None
+    assert second is not None
+    assert read_header(first, 2)[0] + 1 == read_header(second, 2)[0]
+    assert first[:2] + first[4:] == second[:2] + second[4:]
+    assert forwarder.repeat(11, 500) is None
+    assert begun(AUDIO).stream.rtx_ssrc is None
