@@ -83,9 +83,8 @@ class Room:
             await self.sampled(guest)
         await guest.page.wait_for_function(READY)
         for chair in self.here:
-            await chair.page.evaluate(
-                "(name) => window.sampler.back(name)", self.captions[guest.name]
-            )
+            await chair.page.evaluate(BACK, [self.captions[guest.name]])
+        await guest.page.evaluate(BACK, list(self.captions.values()))  # it may have missed some
         others = len(self.here)
         script = f"""() => {{
           document.querySelector('[data-testid="join"]').click();
@@ -131,6 +130,7 @@ class Room:
         self.figures[chair.name]["moving_at_the_end"] = all_move_ms is not None
 
 
+BACK = "(names) => names.forEach(window.sampler.back)"
 READY = """() => {
   const join = document.querySelector('[data-testid="join"]');
   return join !== null && !join.disabled && join.checkVisibility();
