@@ -227,7 +227,7 @@ class Settings:
     dropped_s: int = 10 * 60
     longest_call_s: int = 60 * 60
     invitation_s: int = 15 * 60
-    max_packets_per_s: int = 150_000
+    max_packets_per_s: int = 100_000
     max_loop_lag_ms: int = 100
     hold_music: str = "built-in"
     recording: bool = False
