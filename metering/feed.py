@@ -55,8 +55,10 @@ class Page:
         return f'{{"data":[{",".join(self.data)}],{json.dumps(rest)[1:]}'
 
 
-async def page(conn: AsyncConnection, cursor: str | None, limit: int = 100) -> Page:
-    """Give the records behind `cursor`, from the first on if it is None.
+async def page(
+    conn: AsyncConnection, organization_id: str, cursor: str | None, limit: int = 100
+) -> Page:
+    """Give an organization's records behind `cursor`, from the first on if it is None.
 
     Raises:
         FeedError: `cursor_invalid` (not one of this ledger's), `limit_invalid` (not 1 to 1000).
@@ -64,9 +66,10 @@ async def page(conn: AsyncConnection, cursor: str | None, limit: int = 100) -> P
     if not 1 <= limit <= MAX_LIMIT:
         raise FeedError("limit_invalid", f"limit must be 1 to {MAX_LIMIT}")
     # the head first: on PostgreSQL each statement sees what was committed before it
-    ledger = await ledger_head_of(conn)
-    start = Head() if cursor is None else await _located(conn, cursor)
-    behind = (records.c.seq > start.seq) & (records.c.seq <= ledger.seq)
+    ledger = await ledger_head_of(conn, organization_id)
+    start = Head() if cursor is None else await _located(conn, organization_id, cursor)
+    mine = records.c.organization_id == organization_id
+    behind = mine & (records.c.seq > start.seq) & (records.c.seq <= ledger.seq)
     query = select(records.c.seq, records.c.hash, records.c.body).where(behind)
     rows = (await conn.execute(query.order_by(records.c.seq).limit(limit))).all()
     reached = Head(rows[-1].seq, rows[-1].hash) if rows else start
@@ -85,7 +88,7 @@ def _cursor(position: Head) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-async def _located(conn: AsyncConnection, cursor: str) -> Head:
+async def _located(conn: AsyncConnection, organization_id: str, cursor: str) -> Head:
     """Find the position that a cursor stands for."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
@@ -98,7 +101,8 @@ async def _located(conn: AsyncConnection, cursor: str) -> Head:
     seq = int(match[1])
     found: str | None = GENESIS
     if seq:
-        query = select(records.c.hash).where(records.c.seq == seq)
+        mine = (records.c.organization_id == organization_id) & (records.c.seq == seq)
+        query = select(records.c.hash).where(mine)
         found = (await conn.execute(query)).scalar()
     if found is None or found[:16] != match[2] or _cursor(Head(seq, found)) != cursor:
         raise FeedError("cursor_invalid", f"this ledger has no such position ({seq})")

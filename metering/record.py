@@ -18,13 +18,15 @@ import rfc8785
 from metering.errors import RecordError
 from metering.meter import Meter, Segment, reading
 from metering.rating import rate
+from metering.shares import shares
 from metering.tariff import Tariff
 from metering.terms import CONSULT_END_CAUSES, FAULTS, EndCause, Mode, Party
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 ORIGINAL: Final = 0
 """The revision of a consult's first record; corrections count up from it."""
 _REFERENCE: Final = re.compile(r"[A-Za-z0-9._:@/-]{1,128}", re.ASCII)
+_LABEL: Final = re.compile(r"[^\x00-\x1f\x7f]{0,200}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 253_402_300_799_999
 """The end of the year 9999: RFC 3339 has no later one."""
@@ -36,8 +38,8 @@ class ConsultFacts:
 
     `*_at_ms` are epoch milliseconds, None where it never happened. References are ids of 1 to 128
     letters, digits and `._:@/-`: there is no place for a name or a sentence. `quality` is a summary
-    (`metering.quality`) of objects and lists of integers and such ids. `end_cause` must be one that
-    ends a consult.
+    (`metering.quality`) of objects and lists of integers and such ids. `department` is the clinic's
+    own label, at most 200 characters. `end_cause` must be one that ends a consult.
     """
 
     consult_id: str
@@ -56,6 +58,7 @@ class ConsultFacts:
     node: str
     epoch: int
     quality: Mapping[str, Any] | None = None
+    department: str = ""
 
 
 def record_id(consult_id: str, revision: int = ORIGINAL) -> str:
@@ -79,8 +82,14 @@ def rfc3339(at_ms: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def epoch_ms(text: str) -> int:
+    """Give the epoch milliseconds of what `rfc3339` wrote."""
+    passed = datetime.fromisoformat(text) - _EPOCH
+    return round(passed / timedelta(milliseconds=1))
+
+
 def build_record(facts: ConsultFacts, meter: Meter, tariff: Tariff) -> dict[str, Any]:
-    """Close a consult: give its record, JSON-ready, still without `seq`, `prev_hash` and `hash`.
+    """Close a consult: give its record, JSON-ready, still without its place in the ledger.
 
     Raises:
         RecordError: the meter is not closed, or a fact has a form that a record must not have.
@@ -99,6 +108,7 @@ def build_record(facts: ConsultFacts, meter: Meter, tariff: Tariff) -> dict[str,
         "patient_ref": facts.patient_ref,
         "physician_id": facts.physician_id,
         "organization_id": facts.organization_id,
+        "department": facts.department,
         "channel": tariff.channel.value,
         **_times(facts, meter),
         "wait_s": facts.wait_s,
@@ -115,6 +125,7 @@ def build_record(facts: ConsultFacts, meter: Meter, tariff: Tariff) -> dict[str,
         "charge_fen": charge.charge_fen,
         "waived": charge.waived,
         "split": asdict(charge.split),
+        "shares": shares(meter.segments, facts.physician_id, tariff, charge.split),
         "quality": None if facts.quality is None else dict(facts.quality),
         "consent_version": facts.consent_version,
         "node": facts.node,
@@ -162,8 +173,10 @@ def _check(facts: ConsultFacts) -> None:
         raise RecordError(f"end_cause: {facts.end_cause} ends a segment, not a consult")
     if facts.wait_s < 0 or facts.epoch < 0:
         raise RecordError("wait_s, epoch: must not be negative")
+    if not _LABEL.fullmatch(facts.department):
+        raise RecordError("department: must be at most 200 characters, none of control")
     texts = {field.name: getattr(facts, field.name) for field in fields(facts)}
-    del texts["quality"]
+    del texts["quality"], texts["department"]
     for name, value in [*texts.items(), *_leaves("quality", facts.quality)]:
         if isinstance(value, str) and not _REFERENCE.fullmatch(value):
             raise RecordError(f"{name}: must be 1 to 128 letters, digits or ._:@/-")

@@ -23,42 +23,66 @@ from sqlalchemy import (
     event,
 )
 
-from metering.chain import GENESIS
-
 metadata: Final = MetaData()
 
-records: Final = Table(
-    "records",
+ledgers: Final = Table(
+    "ledgers",
     metadata,
-    # SQLite: an INTEGER PRIMARY KEY is the row id itself, so a page is one range of the table
-    Column(
-        "seq",
-        BigInteger().with_variant(Integer, "sqlite"),
-        primary_key=True,
-        autoincrement=False,
-    ),
-    Column("record_id", String(64), nullable=False, unique=True),
-    Column("consult_id", String(128), nullable=False),
-    Column("ended_at", String(24), nullable=False),
-    Column("hash", String(64), nullable=False),
-    Column("body", Text, nullable=False),
-    CheckConstraint("seq > 0", name="records_seq_positive"),
-    Index("records_consult_id", "consult_id"),
-    Index("records_ended_at", "ended_at"),
-)
-"""The ledger. `body` is the canonical text of the whole record, its hash included: the feed serves
-it as it is, and the other columns only find it. `ended_at` is RFC 3339 UTC with milliseconds, so it
-sorts as text."""
-
-ledger_head: Final = Table(
-    "ledger_head",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("organization_id", String(64), primary_key=True),
     Column("seq", BigInteger, nullable=False),
     Column("hash", String(64), nullable=False),
-    CheckConstraint("id = 1", name="ledger_head_one_row"),
+    Column("settled_at", String(24), nullable=False),
 )
-"""One row: the last position and hash. On PostgreSQL its row lock puts appends in a line."""
+"""The head of each organization's ledger. On PostgreSQL its row lock puts appends in a line."""
+
+records: Final = Table(
+    "ledger_records",
+    metadata,
+    Column("organization_id", String(64), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("record_id", String(64), nullable=False, unique=True),
+    Column("consult_id", String(128), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("settled_at", String(24), nullable=False),
+    Column("ended_at", String(24), nullable=False),
+    Column("physician_id", String(128), nullable=False),
+    Column("department", String(200), nullable=False),
+    Column("voice_s", Integer, nullable=False),
+    Column("video_s", Integer, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("charge_fen", BigInteger, nullable=False),
+    Column("payable_fen", BigInteger, nullable=False),
+    Column("insurer_fen", BigInteger, nullable=False),
+    Column("patient_fen", BigInteger, nullable=False),
+    Column("platform_fen", BigInteger, nullable=False),
+    Column("physician_fen", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    CheckConstraint("seq > 0", name="ledger_records_seq_positive"),
+    Index("ledger_records_by_consult", "consult_id", "revision", unique=True),
+    Index("ledger_records_by_time", "organization_id", "settled_at", "seq"),
+)
+"""The ledgers. `body` is the canonical text of the whole record, its hash included: the feed serves
+it as it is. The other columns repeat parts of it (`metering.columns`), to find and to sum; `verify`
+compares them. Times are RFC 3339 UTC with milliseconds, so they sort as text; `settled_at` never
+falls within a ledger, so a time range is a range of positions. Amounts may be negative: those of an
+adjustment are what it changes."""
+
+shares: Final = Table(
+    "ledger_shares",
+    metadata,
+    Column("organization_id", String(64), primary_key=True),
+    Column("physician_id", String(128), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("settled_at", String(24), nullable=False),
+    Column("voice_ms", BigInteger, nullable=False),
+    Column("video_ms", BigInteger, nullable=False),
+    Column("platform_fen", BigInteger, nullable=False),
+    Column("physician_fen", BigInteger, nullable=False),
+    Index("ledger_shares_by_record", "organization_id", "seq"),
+)
+"""Each physician's part of each record, as the record has it in `shares`."""
 
 meters: Final = Table(
     "meters",
@@ -70,33 +94,42 @@ meters: Final = Table(
 )
 """The last checkpoint of each open consult; `state` is None between claim and first checkpoint."""
 
-FIRST_HEAD: Final = f"INSERT INTO ledger_head (id, seq, hash) VALUES (1, 0, '{GENESIS}')"  # noqa: S608
+_APPEND_ONLY: Final = ("ledger_records", "ledger_shares")
+_SAME_ROW: Final = {
+    "ledger_records": "organization_id = NEW.organization_id AND seq = NEW.seq"
+    " OR record_id = NEW.record_id OR consult_id = NEW.consult_id AND revision = NEW.revision",
+    "ledger_shares": "organization_id = NEW.organization_id AND physician_id = NEW.physician_id"
+    " AND seq = NEW.seq",
+}
 
-_SQLITE: Final = (
-    FIRST_HEAD,
-    """CREATE TRIGGER records_no_update BEFORE UPDATE ON records
-    BEGIN SELECT RAISE(ABORT, 'records are append-only'); END""",
-    """CREATE TRIGGER records_no_delete BEFORE DELETE ON records
-    BEGIN SELECT RAISE(ABORT, 'records are append-only'); END""",
-    # INSERT OR REPLACE deletes without firing the trigger above
-    """CREATE TRIGGER records_no_replace BEFORE INSERT ON records
-    WHEN EXISTS (SELECT 1 FROM records WHERE seq = NEW.seq OR record_id = NEW.record_id)
-    BEGIN SELECT RAISE(ABORT, 'records are append-only'); END""",
-)
-_POSTGRESQL: Final = (
-    FIRST_HEAD,
-    """CREATE OR REPLACE FUNCTION records_append_only() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION 'records are append-only'; END $$""",
-    """CREATE TRIGGER records_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON records
-    FOR EACH STATEMENT EXECUTE FUNCTION records_append_only()""",
-)
+
+def _sqlite(table: str) -> tuple[str, ...]:
+    refuse = "BEGIN SELECT RAISE(ABORT, 'records are append-only'); END"
+    # INSERT OR REPLACE deletes without firing a trigger
+    same = f"SELECT 1 FROM {table} WHERE {_SAME_ROW[table]}"  # noqa: S608  # our own names
+    return (
+        f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} {refuse}",
+        f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}",
+        f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN EXISTS ({same}) {refuse}",
+    )
+
+
+def _postgresql(table: str) -> str:
+    return f"""CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_append_only()"""
+
+
+_FUNCTION: Final = """CREATE OR REPLACE FUNCTION ledger_append_only() RETURNS trigger
+    LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'records are append-only'; END $$"""
+_SQLITE: Final = tuple(text for table in _APPEND_ONLY for text in _sqlite(table))
+_POSTGRESQL: Final = (_FUNCTION, *(_postgresql(table) for table in _APPEND_ONLY))
 AFTER_CREATE: Final[Mapping[str, tuple[str, ...]]] = {
     "sqlite": _SQLITE,
     "postgresql": _POSTGRESQL,
 }
 AFTER_DROP: Final[Mapping[str, tuple[str, ...]]] = {
     "sqlite": (),
-    "postgresql": ("DROP FUNCTION IF EXISTS records_append_only()",),
+    "postgresql": ("DROP FUNCTION IF EXISTS ledger_append_only()",),
 }
 
 for _when, _statements in (("after_create", AFTER_CREATE), ("after_drop", AFTER_DROP)):

@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     ):
         action = actions.add_parser(name, help=means)
         add_options(action)
+        if name != "verify":
+            action.add_argument("--organization", metavar="ID", help="which one's ledger")
         if name == "simulate":
             action.add_argument("count", metavar="N", type=_count)
         action.set_defaults(run=run)
@@ -98,10 +100,11 @@ def _ledger_verify(args: argparse.Namespace) -> int:
 def _ledger_export(args: argparse.Namespace) -> int:
     from server import ledger_commands as ledger  # noqa: PLC0415
 
-    return asyncio.run(ledger.export(Settings.from_args(args, os.environ)))
+    return asyncio.run(ledger.export(Settings.from_args(args, os.environ), args.organization))
 
 
 def _ledger_simulate(args: argparse.Namespace) -> int:
     from server import ledger_commands as ledger  # noqa: PLC0415
 
-    return asyncio.run(ledger.simulate(Settings.from_args(args, os.environ), args.count))
+    settings = Settings.from_args(args, os.environ)
+    return asyncio.run(ledger.simulate(settings, args.count, args.organization))

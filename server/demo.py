@@ -16,6 +16,7 @@ from server.clinic import Order, create_consult
 from server.clock import Clock, wall_ms
 from server.errors import DataFolderUnusable
 from server.services import Demo, Services
+from server.storage import Storage
 
 ORGANIZATION, PHYSICIAN, USERNAME, KEY_NAME = "org_demo", "ph_demo", "doctor", "demo"
 TARIFF = {"voice_fen_per_min": 1097, "video_fen_per_min": 2207}  # illustrative
@@ -29,7 +30,7 @@ async def prepare(services: Services) -> Demo:
     """
     file = services.settings.data_dir / "demo.json"
     before = _read(file)
-    await _organization(services)
+    await create_clinic(services.storage)
     password = await _password(services, before.get("password", ""))
     api_key = await _api_key(services, before.get("api_key", ""))
     order = Order(patient_name="李秀英", complaint="头晕三天，血压偏高", returning=False)
@@ -68,8 +69,9 @@ def _write(file: Path, demo: Demo) -> None:
         raise DataFolderUnusable(str(file.parent), error.strerror or str(error)) from error
 
 
-async def _organization(services: Services) -> None:
-    async with services.storage.write() as conn:
+async def create_clinic(storage: Storage) -> None:
+    """Create the demo's organization and physician, unless they are there."""
+    async with storage.write() as conn:
         query = select(tables.organizations.c.id).where(tables.organizations.c.id == ORGANIZATION)
         if (await conn.execute(query)).first():
             return

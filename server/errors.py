@@ -5,12 +5,14 @@ ServerError
 ├── StorageUnavailable   the database does not answer, or cannot be written
 ├── SchemaUnknown        the database was made by a newer version
 ├── DataFolderUnusable   the data folder cannot be written
+├── OrganizationUnclear  an organization is unknown, or was not named where there are several
 ├── MeterElsewhere       another process meters this consult
 └── AddressInUse         another program listens where we want to
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -59,6 +61,16 @@ class DataFolderUnusable(ServerError):
             f"the data folder {folder} cannot be written ({why}): choose another with --data-dir"
         )
         self.folder = folder
+
+
+class OrganizationUnclear(ServerError):
+    """The organization that was named does not exist, or none was named where there are several."""
+
+    code = "organization_unclear"
+
+    def __init__(self, known: Sequence[str]) -> None:
+        super().__init__(f"say --organization, one of: {', '.join(known[:20]) or '(none)'}")
+        self.known = known
 
 
 class MeterElsewhere(ServerError):

@@ -1,59 +1,96 @@
-"""`wenzhen ledger …`: the ledger without a running server."""
+"""`wenzhen ledger …`: the ledgers without a running server."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
-from metering import ledger
-from server import migrate
+from sqlalchemy import select
+
+from metering import audit, ledger
+from metering.record import epoch_ms
+from server import demo, migrate
+from server.errors import OrganizationUnclear
 from server.settings import Settings
 from server.simulate import simulate as simulated
 from server.storage import Storage
+from server.tables import organizations
 
-BATCH = 100
+BATCH = 500
 FIRST_DAY_AT_MS = 1_767_261_600_000  # 2026-01-01T10:00:00Z, an evening in China
 
 
 async def verify(settings: Settings) -> int:
-    """Recompute the chain. Returns 0 when whole, 1 with the first broken record named."""
+    """Recompute the chains. Returns 0 when whole, 1 with the first broken record of each named."""
     storage = await _open(settings)
     try:
-        verification = await ledger.verify_all(storage)
+        found = await audit.verify_all(storage)
     finally:
         await storage.close()
-    head = verification.head
-    if verification.broken is not None:
-        print(f"broken: {verification.broken}", file=sys.stderr)
-        return 1
-    print(f"whole: {head.seq} records, head {head.hash}")
-    return 0
+    for organization_id, verification in found.items():
+        if verification.broken is not None:
+            print(f"broken: {organization_id}: {verification.broken}", file=sys.stderr)
+            continue
+        head = verification.head
+        print(f"whole: {head.seq} records, head {head.hash} ({organization_id})")
+    if not found:
+        print("whole: 0 records")
+    return 1 if any(one.broken for one in found.values()) else 0
 
 
-async def export(settings: Settings) -> int:
-    """Print every record in order, as NDJSON."""
-    storage = await _open(settings)
-    try:
-        async for body in ledger.export(storage):
-            print(body)
-    finally:
-        await storage.close()
-    return 0
-
-
-async def simulate(settings: Settings, count: int) -> int:
-    """Append ``count`` plausible records, a hundred to a transaction."""
+async def export(settings: Settings, organization_id: str | None) -> int:
+    """Print every record in order, as NDJSON; of one organization, or one after the other."""
     storage = await _open(settings)
     try:
         async with storage.read() as conn:
-            first = (await ledger.head(conn)).seq
+            known = await ledger.organizations(conn)
+        for one in _chosen(known, organization_id):
+            async for body in ledger.export(storage, one):
+                print(body)
+    finally:
+        await storage.close()
+    return 0
+
+
+async def simulate(settings: Settings, count: int, organization_id: str | None) -> int:
+    """Append ``count`` plausible records to an organization's ledger, 500 to a transaction.
+
+    Without ``organization_id`` it is the only one there is; where there is none, the demo clinic.
+    """
+    storage = await _open(settings)
+    try:
+        mine = await _organization(storage, organization_id)
+        async with storage.read() as conn:
+            first = (await ledger.head(conn, mine)).seq
         for start in range(first, first + count, BATCH):
+            entries = []
+            for index in range(start, min(start + BATCH, first + count)):
+                record = simulated(index, FIRST_DAY_AT_MS, first, mine)
+                entries.append((record, epoch_ms(str(record["ended_at"]))))
             async with storage.write() as conn:
-                for index in range(start, min(start + BATCH, first + count)):
-                    await ledger.append(conn, simulated(index, FIRST_DAY_AT_MS, first))
+                await ledger.append_all(conn, entries)
     finally:
         await storage.close()
     print(f"appended {count} records after position {first}")
     return 0
+
+
+async def _organization(storage: Storage, wanted: str | None) -> str:
+    async with storage.read() as conn:
+        known = (await conn.execute(select(organizations.c.id))).scalars().all()
+    if not known and wanted is None:
+        await demo.create_clinic(storage)
+        return demo.ORGANIZATION
+    chosen = _chosen(known, wanted)
+    if len(chosen) != 1:
+        raise OrganizationUnclear(chosen)
+    return chosen[0]
+
+
+def _chosen(known: Sequence[str], wanted: str | None) -> Sequence[str]:
+    if wanted is not None and wanted not in known:
+        raise OrganizationUnclear(known)
+    return known if wanted is None else [wanted]
 
 
 async def _open(settings: Settings) -> Storage:

@@ -59,7 +59,7 @@ async def settle(
     facts = _facts(case, consult, cause, party, at_ms, node)
     if call is not None:
         facts = replace(facts, quality=evidence.summary(call.tally))
-    appended = await ledger.append(conn, build_record(facts, closed, tariff))
+    appended = await ledger.append(conn, build_record(facts, closed, tariff), at_ms)
     # from the record, not from this meter: it may have been settled before
     seconds = {mode: int(appended.record["mode_seconds"][mode]) for mode in Mode}
     charge = rate(tariff, seconds, fault_ended=appended.record["end_cause"] in FAULTS)
@@ -94,6 +94,7 @@ def _facts(
         consent_version=case.order.terms_version,
         node=node,
         epoch=marks.epoch,
+        department=case.order.department,
     )
 
 

@@ -12,9 +12,12 @@ from metering.terms import EndCause, Mode, Party, Side
 
 EVENING_MS = 4 * 3600_000
 PHYSICIANS = 8
+DEPARTMENTS = ("全科", "儿科", "皮肤科", "心内科")
 
 
-def simulate(index: int, first_day_at_ms: int, seed: int = 0) -> dict[str, object]:
+def simulate(
+    index: int, first_day_at_ms: int, seed: int = 0, organization_id: str = "org_sim"
+) -> dict[str, object]:
     """The record of the ``index``-th simulated consult, without its place in the chain.
 
     Forty calls an evening for each of eight physicians: most by video, some with a hold, a
@@ -28,10 +31,10 @@ def simulate(index: int, first_day_at_ms: int, seed: int = 0) -> dict[str, objec
     tariff = Tariff(voice_fen_per_min=1097, video_fen_per_min=2207)
     wait_ms = rng.randrange(5_000, 900_000)
     facts = ConsultFacts(
-        consult_id=f"c_sim{seed}x{index:012d}",
+        consult_id=f"c_{organization_id}_{seed}x{index:012d}",
         patient_ref=f"p_sim_{rng.randrange(10**9)}",
         physician_id=physician,
-        organization_id="org_sim",
+        organization_id=organization_id,
         created_at_ms=start_at - wait_ms - 60_000,
         waiting_at_ms=start_at - wait_ms,
         offered_at_ms=start_at - 900,
@@ -43,6 +46,7 @@ def simulate(index: int, first_day_at_ms: int, seed: int = 0) -> dict[str, objec
         consent_version="sim",
         node="sim",
         epoch=1,
+        department=DEPARTMENTS[call % PHYSICIANS % len(DEPARTMENTS)],
     )
     return build_record(facts, meter, tariff)
 

@@ -48,6 +48,7 @@ FACTS = ConsultFacts(
     node="node_1",
     epoch=1,
     quality=summary({Side.PATIENT: QUALITY}),
+    department="全科",
 )
 
 

@@ -9,22 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.chain import GENESIS, Head, canonical, chained, check, link, verify
 from metering.errors import ChainBroken
-from tests.metering.samples import record
+from metering.record import rfc3339
+from tests.metering.samples import FACTS, record
 
+AT = rfc3339(FACTS.ended_at_ms)
 DOCS = Path(__file__).parents[2] / "docs" / "metering.md"
 
 
 def ledger(count: int) -> list[dict[str, Any]]:
     records, head = [], Head()
     for index in range(count):
-        found = chained(head, record(f"con_{index}"))
+        found = chained(head, record(f"con_{index}"), AT)
         records.append(found)
-        head = Head(found["seq"], found["hash"])
+        head = Head(found["seq"], found["hash"], AT)
     return records
 
 
@@ -42,7 +45,7 @@ def test_the_hash_is_that_of_the_hex_digits_and_the_canonical_text() -> None:
 
 def test_a_sound_chain_verifies_from_its_start_and_from_any_record() -> None:
     whole = verify(LEDGER)
-    assert (whole.broken, whole.head) == (None, Head(6, LEDGER[-1]["hash"]))
+    assert (whole.broken, whole.head) == (None, Head(6, LEDGER[-1]["hash"], AT))
     assert verify([]).head == Head(0, GENESIS)
     assert verify(LEDGER[3:], Head(3, LEDGER[2]["hash"])) == whole
     assert verify(canonical(found).decode() for found in LEDGER) == whole
@@ -90,6 +93,30 @@ def test_the_worked_example_of_the_documentation_is_true() -> None:
     shown = re.search(r"```json\n(\{.*?\})\n```\n", text, re.DOTALL)
     assert shown is not None
     example = json.loads(shown[1])
-    assert example == chained(Head(), record("con_1"))
+    assert example == chained(Head(), record("con_1"), AT)
     assert verify([shown[1]]).broken is None
     assert text.count(example["hash"]) >= 2
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(_TEXT, _VALUES, max_size=5))
+def test_the_canonical_form_is_that_of_rfc_8785_for_any_json(value: dict[str, Any]) -> None:
+    """However it is written: names in UTF-16 order, ECMAScript's numbers, its escapes."""
+    assert canonical(value) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize("value", [2**53, object(), b"x"])
+def test_what_has_no_canonical_form_is_refused(value: object) -> None:
+    with pytest.raises(rfc8785.CanonicalizationError):
+        canonical({"a": value})

@@ -13,7 +13,7 @@ from metering.frozen import freeze, restore
 from metering.meter import reading
 from metering.terms import Mode
 from server.storage import Storage
-from tests.metering.samples import WALL_MS, metered, record
+from tests.metering.samples import FACTS, WALL_MS, metered, record
 
 
 async def claim(db: Storage, consult_id: str, epoch: int) -> Checkpoint:
@@ -98,7 +98,7 @@ async def test_of_two_nodes_that_claim_at_once_the_later_epoch_holds(db: Storage
 async def settle(db: Storage, epoch: int) -> ledger.Appended:
     async with db.write() as conn:
         await checkpoints.release(conn, "con_1", epoch)
-        return await ledger.append(conn, record("con_1"))
+        return await ledger.append(conn, record("con_1"), FACTS.ended_at_ms)
 
 
 async def test_settling_releases_the_meter_and_may_be_repeated(db: Storage) -> None:
@@ -115,5 +115,5 @@ async def test_a_stale_node_cannot_settle(db: Storage) -> None:
     with pytest.raises(StaleEpoch):
         await settle(db, 1)
     async with db.read() as conn:
-        assert (await ledger.head(conn)).seq == 0
+        assert (await ledger.head(conn, "org_1")).seq == 0
     assert (await settle(db, 2)).seq == 1

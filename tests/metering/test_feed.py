@@ -13,18 +13,18 @@ from metering import feed, ledger
 from metering.chain import GENESIS, verify
 from metering.errors import FeedError
 from server.storage import Storage
-from tests.metering.samples import record
+from tests.metering.samples import FACTS, record
 
 
 async def fill(db: Storage, first: int, last: int) -> None:
     async with db.write() as conn:
         for index in range(first, last + 1):
-            await ledger.append(conn, record(f"con_{index}"))
+            await ledger.append(conn, record(f"con_{index}"), FACTS.ended_at_ms)
 
 
 async def pull(db: Storage, cursor: str | None, limit: int = 2) -> feed.Page:
     async with db.read() as conn:
-        return await feed.page(conn, cursor, limit)
+        return await feed.page(conn, "org_1", cursor, limit)
 
 
 def positions(page: feed.Page) -> list[int]:
@@ -102,7 +102,7 @@ async def test_a_puller_beside_many_writers_misses_nothing(db: Storage) -> None:
     async def writer(name: int) -> None:
         for index in range(10):
             async with db.write() as conn:
-                await ledger.append(conn, record(f"con_{name}_{index}"))
+                await ledger.append(conn, record(f"con_{name}_{index}"), FACTS.ended_at_ms)
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(puller())

@@ -19,11 +19,12 @@ import media.errors
 import metering.errors
 import server.errors
 import signaling.errors
-from metering import ledger
+from metering import audit
 from server import problems, tables
+from server.demo import ORGANIZATION
 from server.settings import OPTIONS, Settings, parse
-from server.simulate import simulate
 from server.storage import Storage
+from tests.server import entries
 from tests.server.clinic import Clinic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,7 +172,7 @@ async def test_a_backup_of_a_running_server_is_whole(
 ) -> None:
     """Both ways of the document, while the server holds its connections."""
     async with clinic.services.storage.write() as conn:
-        await ledger.append(conn, simulate(0, 1_767_261_600_000))
+        await entries.append(conn, 1)
     saved = tmp_path / "backup.sqlite3"
     source = clinic.services.settings.data_dir / "wenzhen.sqlite3"
     with closing(sqlite3.connect(source, isolation_level=None)) as database:
@@ -182,7 +183,7 @@ async def test_a_backup_of_a_running_server_is_whole(
             database.execute(f"VACUUM INTO '{saved}'")
     restored = await Storage.open(f"sqlite:///{saved}")
     try:
-        verification = await ledger.verify_all(restored)
+        verification = await audit.verify_ledger(restored, ORGANIZATION)
         assert (verification.broken, verification.head.seq) == (None, 1)
         async with restored.read() as conn:
             assert (await conn.execute(select(tables.physicians))).first() is not None

@@ -34,7 +34,7 @@ def test_simulated_records_are_whole_and_exported_in_order(database_url: str) ->
     assert len({record["record_id"] for record in records}) == 150
     verified = ledger(database_url, "verify")
     assert verified.returncode == 0, verified.stderr
-    assert verified.stdout == f"whole: 150 records, head {records[-1]['hash']}\n"
+    assert verified.stdout == f"whole: 150 records, head {records[-1]['hash']} (org_demo)\n"
 
 
 def test_an_empty_ledger_is_whole(tmp_path: Path) -> None:
@@ -44,13 +44,13 @@ def test_an_empty_ledger_is_whole(tmp_path: Path) -> None:
 
 
 TAMPERING = {
-    "a charge": "UPDATE records SET body = replace(body, '\"charge_fen\":', '\"charge_fen\":1')"
-    " WHERE seq = 3",
-    "a byte of a hash": 'UPDATE records SET body = replace(body, \'"prev_hash":"\', '
+    "a charge": "UPDATE ledger_records SET body ="
+    " replace(body, '\"charge_fen\":', '\"charge_fen\":1') WHERE seq = 3",
+    "a byte of a hash": 'UPDATE ledger_records SET body = replace(body, \'"prev_hash":"\', '
     '\'"prev_hash":"f\') WHERE seq = 3',
-    "a record gone": "DELETE FROM records WHERE seq = 3",
-    "two records swapped": "UPDATE records SET body = (SELECT body FROM records AS other"
-    " WHERE other.seq = 4) WHERE seq = 3",
+    "a record gone": "DELETE FROM ledger_records WHERE seq = 3",
+    "two records swapped": "UPDATE ledger_records SET body ="
+    " (SELECT body FROM ledger_records AS other WHERE other.seq = 4) WHERE seq = 3",
 }
 
 
@@ -63,7 +63,7 @@ def test_who_removes_the_triggers_is_found_by_the_chain(tmp_path: Path, statemen
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             database.execute(statement)
         for trigger in ("update", "delete", "replace"):
-            database.execute(f"DROP TRIGGER records_no_{trigger}")
+            database.execute(f"DROP TRIGGER ledger_records_no_{trigger}")
         database.execute(statement)
     verified = ledger(f"sqlite:///{file}", "verify")
     assert verified.returncode == 1
@@ -77,8 +77,8 @@ def test_a_tail_that_was_cut_off_is_missed(tmp_path: Path) -> None:
     file = tmp_path / "w.sqlite3"
     ledger(f"sqlite:///{file}", "simulate", "5")
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
-        database.execute("DROP TRIGGER records_no_delete")
-        database.execute("DELETE FROM records WHERE seq = 5")
+        database.execute("DROP TRIGGER ledger_records_no_delete")
+        database.execute("DELETE FROM ledger_records WHERE seq = 5")
     verified = ledger(f"sqlite:///{file}", "verify")
     assert verified.returncode == 1
     assert "missing" in verified.stderr

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Table, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from metering import ledger
+from metering import audit, ledger
+from metering.audit import SHARED
+from metering.chain import GENESIS, canonical, link
 from server import migrate
+from server.demo import ORGANIZATION
 from server.errors import SchemaUnknown
 from server.simulate import simulate
 from server.storage import Storage
+from tests.server import entries
 
 TABLES: list[Table] = [table for m in migrate.METADATA for table in m.sorted_tables]
 
@@ -65,27 +71,27 @@ def test_every_table_belongs_to_one_package() -> None:
 async def test_upgrading_again_changes_nothing(storage: Storage) -> None:
     """Every start upgrades: the ledger and its head must stay as they are."""
     async with storage.write() as connection:
-        await ledger.append(connection, simulate(0, 1_767_261_600_000))
+        await entries.append(connection, 1)
     async with storage.read() as connection:
-        before = await ledger.head(connection)
+        before = await ledger.head(connection, ORGANIZATION)
     await migrate.upgrade(storage)
     async with storage.read() as connection:
-        assert await ledger.head(connection) == before
+        assert await ledger.head(connection, ORGANIZATION) == before
     assert before.seq == 1
 
 
 @pytest.mark.parametrize(
     "statement",
-    ["UPDATE records SET hash = 'x'", "DELETE FROM records"],
+    ["UPDATE ledger_records SET hash = 'x'", "DELETE FROM ledger_records"],
 )
 async def test_the_migrated_ledger_only_grows(storage: Storage, statement: str) -> None:
     async with storage.write() as connection:
-        await ledger.append(connection, simulate(0, 1_767_261_600_000))
+        await entries.append(connection, 1)
     with pytest.raises(DBAPIError, match="append-only"):
         async with storage.write() as connection:
             await connection.execute(text(statement))
     async with storage.read() as connection:
-        assert (await connection.execute(text("SELECT count(*) FROM records"))).scalar() == 1
+        assert (await connection.execute(text("SELECT count(*) FROM ledger_records"))).scalar() == 1
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(storage: Storage) -> None:
@@ -110,5 +116,62 @@ async def test_a_failed_upgrade_leaves_nothing_behind(database_url: str) -> None
         async with opened.write() as connection:
             await connection.execute(text("DROP TABLE records"))
         await migrate.upgrade(opened)
+    finally:
+        await opened.close()
+
+
+def old_record(seq: int, organization_id: str, prev_hash: str) -> dict[str, Any]:
+    """A record as schema version 1 had it: no department, no shares, no time of settling."""
+    record = simulate(seq, entries.FIRST_DAY_AT_MS, 0, organization_id)
+    for name in ("department", "shares"):
+        del record[name]
+    record |= {"schema_version": 1, "seq": seq, "prev_hash": prev_hash}
+    return {**record, "hash": link(prev_hash, record)}
+
+
+async def before_ledgers(storage: Storage, owners: list[str]) -> list[dict[str, Any]]:
+    """A database of revision 0004 with a record of each of ``owners``, in one chain."""
+
+    def to_0004(connection: Connection) -> None:
+        command.upgrade(migrate.config_for(connection), "0004")
+
+    made, prev_hash = [], GENESIS
+    async with storage.write() as connection:
+        await connection.run_sync(to_0004)
+        for seq, owner in enumerate(owners, 1):
+            record = old_record(seq, owner, prev_hash)
+            prev_hash = record["hash"]
+            names = ("seq", "record_id", "consult_id", "ended_at", "hash")
+            row = {name: record[name] for name in names} | {"body": canonical(record).decode()}
+            places = ", ".join(f":{name}" for name in row)
+            statement = f"INSERT INTO records ({', '.join(row)}) VALUES ({places})"
+            await connection.execute(text(statement), row)
+            made.append(record)
+        head = {"seq": len(owners), "hash": prev_hash}
+        await connection.execute(text("UPDATE ledger_head SET seq = :seq, hash = :hash"), head)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("owners", "ledger_of"), [(["org_a"] * 3, "org_a"), (["org_a", "org_b", "org_a"], SHARED)]
+)
+async def test_a_ledger_of_before_stays_whole(
+    database_url: str, owners: list[str], ledger_of: str
+) -> None:
+    """The same texts and hashes in the same order; what was one chain is never divided."""
+    opened = await Storage.open(database_url)
+    try:
+        made = await before_ledgers(opened, owners)
+        await migrate.upgrade(opened)
+        found = await audit.verify_all(opened)
+        assert {name: (one.broken, one.head.seq) for name, one in found.items()} == {
+            ledger_of: (None, 3)
+        }
+        kept = [json.loads(body) async for body in ledger.export(opened, ledger_of)]
+        assert kept == made
+        if ledger_of == "org_a":
+            async with opened.write() as connection:
+                await entries.append(connection, 1, 9, ledger_of)
+            assert (await audit.verify_ledger(opened, ledger_of)).head.seq == 4
     finally:
         await opened.close()

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from metering import ledger
 from metering.chain import Head, check
-from server.simulate import simulate
+from tests.server import entries
 from tests.server.clinic import Answer, Clinic
 
 PATH = "/api/v1/records"
@@ -18,8 +17,7 @@ PATH = "/api/v1/records"
 
 async def append(clinic: Clinic, count: int, first: int = 0) -> None:
     async with clinic.services.storage.write() as conn:
-        for index in range(first, first + count):
-            await ledger.append(conn, simulate(index, 1_767_261_600_000))
+        await entries.append(conn, count, first)
 
 
 async def page(clinic: Clinic, **query: str | int) -> dict[str, Any]:

@@ -5,12 +5,32 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from metering.tables import AFTER_CREATE, AFTER_DROP
-
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+FIRST_HEAD = f"INSERT INTO ledger_head (id, seq, hash) VALUES (1, 0, '{'0' * 64}')"  # noqa: S608
+SQLITE = (
+    FIRST_HEAD,
+    """CREATE TRIGGER records_no_update BEFORE UPDATE ON records
+    BEGIN SELECT RAISE(ABORT, 'records are append-only'); END""",
+    """CREATE TRIGGER records_no_delete BEFORE DELETE ON records
+    BEGIN SELECT RAISE(ABORT, 'records are append-only'); END""",
+    # INSERT OR REPLACE deletes without firing the trigger above
+    """CREATE TRIGGER records_no_replace BEFORE INSERT ON records
+    WHEN EXISTS (SELECT 1 FROM records WHERE seq = NEW.seq OR record_id = NEW.record_id)
+    BEGIN SELECT RAISE(ABORT, 'records are append-only'); END""",
+)
+POSTGRESQL = (
+    FIRST_HEAD,
+    """CREATE OR REPLACE FUNCTION records_append_only() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'records are append-only'; END $$""",
+    """CREATE TRIGGER records_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON records
+    FOR EACH STATEMENT EXECUTE FUNCTION records_append_only()""",
+)
+AFTER_CREATE = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
+AFTER_DROP = {"sqlite": (), "postgresql": ("DROP FUNCTION IF EXISTS records_append_only()",)}
 
 
 def upgrade() -> None:

@@ -1,0 +1,113 @@
+"""Verifying a stored ledger: its chain, its columns, its shares and its head.
+
+Whoever owns the database can remove its triggers and change a row, but cannot find another text
+with the same hash. The columns beside the text are not in the chain, so each is compared with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from metering.chain import Head, Verification, check, parsed
+from metering.columns import columns_of, shares_of
+from metering.database import Database
+from metering.errors import ChainBroken
+from metering.ledger import head, organizations
+from metering.tables import records, shares
+
+BATCH: Final = 1_000
+SHARED: Final = "shared"
+"""The ledger of nobody: a chain of schema version 1 with the records of several organizations."""
+_NAMES: Final = tuple(column.name for column in records.c if column.name != "body")
+_SHARE_NAMES: Final = tuple(column.name for column in shares.c)
+
+
+async def verify_all(db: Database) -> dict[str, Verification]:
+    """Verify every organization's ledger; see `verify_ledger`."""
+    async with db.read() as conn:
+        found = await organizations(conn)
+    return {organization_id: await verify_ledger(db, organization_id) for organization_id in found}
+
+
+async def verify_ledger(db: Database, organization_id: str) -> Verification:
+    """Recompute a chain, compare every row with its text, and the end with the stored head.
+
+    Stops at the first record that is broken. It reads in batches, so nobody who writes waits. A
+    head that was read first and is then missing from the records is a cut-off tail.
+    """
+    async with db.read() as conn:
+        stored = await head(conn, organization_id)
+    reached = Head()
+    try:
+        while rows := await _batch(db, organization_id, reached.seq):
+            for row, parts in rows:
+                reached = _checked(organization_id, reached, row, parts)
+                if reached.seq == stored.seq and reached != stored:
+                    raise ChainBroken(reached.seq, "its ledger", f"the head says {stored.hash}")
+            if len(rows) < BATCH:
+                break
+        if reached.seq < stored.seq:
+            missing = f"the head says {stored.seq}: the tail is missing"
+            raise ChainBroken(reached.seq + 1, "?", missing)
+    except ChainBroken as broken:
+        return Verification(reached, broken)
+    return Verification(reached)
+
+
+Row = Mapping[str, Any]
+
+
+async def _batch(
+    db: Database, organization_id: str, after_seq: int
+) -> list[tuple[Row, list[tuple[Any, ...]]]]:
+    """Read the next rows, each with its shares, of one state of the database."""
+    async with db.read() as conn:
+        query = _behind(records, organization_id, after_seq).order_by(records.c.seq).limit(BATCH)
+        rows = (await conn.execute(query)).mappings().all()
+        if not rows:
+            return []
+        parts = await _shares(conn, organization_id, after_seq, rows[-1]["seq"])
+    return [(dict(row), sorted(parts.get(row["seq"], []))) for row in rows]
+
+
+async def _shares(
+    conn: AsyncConnection, organization_id: str, after_seq: int, through_seq: int
+) -> dict[int, list[tuple[Any, ...]]]:
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    query = _behind(shares, organization_id, after_seq).where(shares.c.seq <= through_seq)
+    place = _SHARE_NAMES.index("seq")
+    for share in await conn.execute(query):
+        found.setdefault(share[place], []).append(tuple(share))
+    return found
+
+
+def _behind(table: Any, organization_id: str, after_seq: int) -> Any:
+    return select(table).where(table.c.organization_id == organization_id, table.c.seq > after_seq)
+
+
+def _checked(
+    organization_id: str, reached: Head, row: Row, parts: Sequence[tuple[Any, ...]]
+) -> Head:
+    """Check one row against its predecessor; give the new head."""
+    expected = reached.seq + 1
+    record = parsed(expected, row["body"])
+    after = check(reached, record)
+    name = str(record["record_id"])
+    if organization_id not in (SHARED, record.get("organization_id")):
+        raise ChainBroken(expected, name, "it is of another organization")
+    settled_at = row["settled_at"]
+    if settled_at < reached.settled_at:
+        raise ChainBroken(expected, name, "it was settled before its predecessor")
+    record["organization_id"] = organization_id
+    columns = columns_of(record, settled_at)
+    for column in _NAMES:
+        if row[column] != columns[column]:
+            raise ChainBroken(expected, name, f"its column {column} is not what its text says")
+    told = [tuple(one[column] for column in _SHARE_NAMES) for one in shares_of(record, settled_at)]
+    if sorted(told) != list(parts):
+        raise ChainBroken(expected, name, "its shares are not what its text says")
+    return Head(after.seq, after.hash, settled_at)
