@@ -171,6 +171,8 @@ class Roster(Outgoing):
 
     The page offers (on the same connection) until it has ``seats`` pairs of m-lines, audio and
     video: the first one sendrecv, the others recvonly. Whoever is there keeps their m-lines.
+    ``seats`` counts who is invited too, and a guest is told it before they join: a first offer
+    with so many pairs is the only one that their coming takes.
     ``screen_by`` shares a screen; ``screen_mid`` is where this page gets it.
     """
 

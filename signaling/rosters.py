@@ -46,8 +46,8 @@ class Rosters:
         for viewer, page in self._viewers(consult_id):
             if not page.greeted:
                 continue
-            now = roster(case, self._calls.seats(consult_id, viewer))
+            now = roster(case, self._calls.seats(consult_id, viewer), viewer)
             before = self._told.get(page.sid)
-            if now != before and (before is not None or now.participants):
+            if now != before and (before is not None or now.participants or now.seats > 1):
                 self._told[page.sid] = now
                 page.send(now)

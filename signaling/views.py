@@ -90,13 +90,19 @@ def _card(guest: Guest) -> m.GuestCard:
     return m.GuestCard(id=guest.id, role=guest.role, name=guest.name, here=guest.here)
 
 
-def roster(case: Case, seats: Seats) -> m.Roster:
-    """Whom a page gets where, with their names; who is not known by name is left out."""
+def roster(case: Case, seats: Seats, viewer: str) -> m.Roster:
+    """Whom a page gets where, with their names; who is not known by name is left out.
+
+    Lines are asked for in advance, for all who are invited and before the viewer comes: when
+    somebody joins, neither they nor anybody else has to offer a second time.
+    """
     seated = (_seated(case, sitting) for sitting in seats.participants)
+    others = 1 + len(case.core.guests)  # of the two billed sides and the guests all but the viewer
+    others += seats.screen_by not in (None, viewer)
     return m.Roster(
         consult_id=case.core.id,
         participants=tuple(entry for entry in seated if entry is not None),
-        seats=seats.needed,
+        seats=max(seats.needed, others),
         screen_by=seats.screen_by,
         screen_mid=seats.screen.video_mid if seats.screen else None,
     )

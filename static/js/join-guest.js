@@ -74,7 +74,7 @@ function render() {
     mode,
     pause: page.pause === "hung_up" ? null : page.pause, // the patient's, not this person's
     prepare: phase === "agree" || phase === "guest-waiting",
-    roster: phase === "in-call" ? page.roster : null,
+    roster: page.roster, // before the call too: it tells how many lines to offer
   });
   media.lost(page.mediaLost);
   showPhase(phase);

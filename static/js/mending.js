@@ -12,6 +12,7 @@
  * @property {boolean} expected  the other side's media should be arriving
  * @property {boolean} unheard  the server hears nothing from this side, though it sends
  * @property {boolean} pending  an offer is not answered yet
+ * @property {boolean} connecting  the connection has never been up: nothing can have passed yet
  * @property {number} nowMs
  */
 
@@ -54,9 +55,11 @@ export function startWatch(nowMs) {
  * @returns {{watch: Watch, trouble: boolean, remedy: Remedy}} the remedy is to be tried at once
  */
 export function nextWatch(watch, signs) {
-  const { received, expected, unheard, pending, nowMs } = signs;
+  const { received, expected, pending, connecting, nowMs } = signs;
   const arrives = received !== watch.received;
-  const quietSinceMs = arrives || !expected ? nowMs : watch.quietSinceMs;
+  const first = connecting && watch.tries === 0; // whoever connects has a time limit for that
+  const unheard = signs.unheard && !first;
+  const quietSinceMs = arrives || !expected || first ? nowMs : watch.quietSinceMs;
   const seen = { ...watch, received, quietSinceMs };
   if (!unheard && nowMs - quietSinceMs < QUIET_MS) {
     const well = (expected && arrives) || nowMs - watch.triedAtMs > FORGET_MS;

@@ -43,8 +43,10 @@ class Connection {
   answered = false;
   negotiating = false;
   again = false;
-  /** The prepared offer lacks what was added since. */
-  stale = false;
+  /** Media could pass at some time. */
+  wasUp = false;
+  /** The prepared offer is there, with all that was added so far. */
+  described = false;
   pairs = 1;
   /** @type {RTCRtpTransceiver | null} */
   screen = null;
@@ -63,9 +65,20 @@ class Connection {
       sendEncodings: [{ maxBitrate: VIDEO_MAX_BPS }],
     });
     this.grow(pairs);
-    /** Made at once, so that it can be sent the moment it is wanted. */
-    this.offer = this.pc.setLocalDescription();
-    this.offer.catch(() => {}); // reported where it is awaited
+    this.offer = this.describe();
+  }
+
+  /** Make the offer now, so that it can be sent the moment it is wanted.
+   *  @returns {Promise<void>} what is kept as `offer` */
+  describe() {
+    this.described = false;
+    const offer = this.pc.setLocalDescription();
+    this.offer = offer;
+    offer.then(
+      () => (this.described = this.offer === offer),
+      () => {}, // reported where it is awaited
+    );
+    return offer;
   }
 
   /** Receive from so many; lines never go away.  @param {number} pairs
@@ -202,8 +215,8 @@ export class Peer {
 
   /** @param {Connection} connection  which has other lines than before */
   #offerAgain(connection) {
-    connection.stale = true;
     if (this.#wanted) void this.#negotiate(connection, true);
+    else void connection.describe();
   }
 
   /** Make the connection and its offer, without a word to the server. */
@@ -212,7 +225,7 @@ export class Peer {
     const connection = new Connection(this.#local, this.#pairs, this.#configuration());
     if (this.#screen) {
       connection.share(this.#screen);
-      connection.stale = true;
+      void connection.describe();
     }
     this.#connection = connection;
     for (const kind of /** @type {const} */ (["audio", "video"]))
@@ -286,17 +299,14 @@ export class Peer {
       return;
     }
     connection.negotiating = true;
-    const stuck = setTimeout(() => this.#ports.stuck(), STUCK_AFTER_MS);
     try {
-      if (fresh || connection.stale) {
-        connection.stale = false;
-        await connection.pc.setLocalDescription();
-      } else if (!connection.pc.localDescription) await connection.offer;
+      if (fresh) await connection.pc.setLocalDescription();
+      else while (!connection.described) await connection.offer;
       // The prepared offer goes out in this very turn, before the page is drawn again.
       const sdp = connection.pc.localDescription?.sdp ?? "";
       const screen_mid = this.#screen ? (connection.screen?.mid ?? null) : null;
       const offer = { connection_id: connection.id, sdp, screen_mid };
-      const answer = await this.#ports.send(offer, connection.abort.signal);
+      const answer = await this.#sent(offer, connection.abort.signal);
       await connection.pc.setRemoteDescription({ type: "answer", sdp: answer });
       connection.answered = true;
       this.#expect(connection);
@@ -310,12 +320,25 @@ export class Peer {
         return;
       }
     } finally {
-      clearTimeout(stuck);
       connection.negotiating = false;
     }
+    if (connection !== this.#connection) return;
+    this.#ports.changed(this.state); // the roster may name lines that are there only now
     if (!connection.again || connection !== this.#connection) return;
     connection.again = false;
     void this.#negotiate(connection, true);
+  }
+
+  /** Send an offer. How long the server takes is told, not how long this page does: a page that is
+   *  slow would else leave the server each time.
+   *  @param {Offer} offer  @param {AbortSignal} abort  @returns {Promise<string>} the answer */
+  async #sent(offer, abort) {
+    const stuck = setTimeout(() => this.#ports.stuck(), STUCK_AFTER_MS);
+    try {
+      return await this.#ports.send(offer, abort);
+    } finally {
+      clearTimeout(stuck);
+    }
   }
 
   #refused() {
@@ -349,6 +372,7 @@ export class Peer {
       expected,
       unheard: unheard && this.#tracks.audio !== null,
       pending: connection.negotiating,
+      connecting: !connection.wasUp,
       nowMs: performance.now(),
     });
     this.#health = watch;
@@ -371,6 +395,7 @@ export class Peer {
     if (connection !== this.#connection) return;
     const { iceConnectionState: ice, connectionState } = connection.pc;
     if (isUp(connection.pc)) {
+      connection.wasUp = true;
       clearTimeout(this.#timer);
       this.#renewals = 0;
       this.#enter("connected");

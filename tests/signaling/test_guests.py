@@ -180,6 +180,33 @@ async def test_every_page_is_told_whom_it_gets_where(world: World) -> None:
     assert world.calls.screens_stopped == 1
 
 
+async def test_lines_are_asked_for_before_anybody_needs_them(world: World) -> None:
+    """Else each who comes makes everybody, and themselves, offer once more before they are seen."""
+    patient, console = await world.in_call()
+    first, second = await invited(console), await invited(console, name="Bo")
+    for page in (patient, console):
+        assert (await page.next("roster"))["seats"] == 2
+        assert (await page.next("roster"))["seats"] == 3
+    guest = await world.guest(first["token"])
+    assert (await guest.next("hello"))["view"]["open"]
+    roster = await guest.next("roster")
+    assert (roster["participants"], roster["seats"]) == ([], 3)
+    who = {"consult_id": "c_00000001", "guest_id": second["guest_id"]}
+    assert (await console.ask("remove_guest", **who))["ok"]
+    assert (await guest.next("roster"))["seats"] == 2
+
+
+async def test_a_screen_takes_lines_of_all_but_who_shares_it(world: World) -> None:
+    patient, console = await world.in_call()
+    world.calls.seated = {
+        who: Seats(participants=(Sitting(other, "0", "1"),), screen_by="physician")
+        for who, other in (("patient", "physician"), ("physician", "patient"))
+    }
+    world.site.pages.seating_changed("c_00000001")
+    assert (await patient.next("roster", lambda r: r["screen_by"]))["seats"] == 2
+    assert (await console.next("roster", lambda r: r["screen_by"]))["seats"] == 1
+
+
 # --- the rules ----------------------------------------------------------------------------------
 
 
