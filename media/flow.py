@@ -7,7 +7,8 @@ or a new page that comes within two seconds does not interrupt it.
 
 Those two seconds are delivered free. Lest somebody live on them, with one packet each time, a flow
 that timed out again and again within a minute is on probation: it starts once its packets have come
-steadily for a while, and that while, neither delivered nor billed, doubles with each timeout.
+steadily for a while, and that while, neither delivered nor billed, doubles with each timeout. A
+flow that bills nobody is on none: there is nothing to live on.
 """
 
 from dataclasses import dataclass, field
@@ -37,9 +38,11 @@ class Flow:
             Packets on probation do not count.
     """
 
-    __slots__ = ("_heard_ms", "_steady_ms", "_timeouts_ms", "last_ms", "on")
+    __slots__ = ("_heard_ms", "_is_billed", "_steady_ms", "_timeouts_ms", "last_ms", "on")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_billed: bool = True) -> None:
+        """`is_billed`: Time is billed by it, so that its timeouts count."""
+        self._is_billed = is_billed
         self.on = False
         self.last_ms: int | None = None
         self._heard_ms: int | None = None  # the last packet that came while not on
@@ -73,7 +76,8 @@ class Flow:
         if not self.on or last_ms is None or now_ms - last_ms < FLOW_TIMEOUT_MS:
             return None
         self.on = False
-        self._timeouts_ms = (*self._timeouts_ms, now_ms)[1 - len(PROBATIONS_MS) :]
+        if self._is_billed:
+            self._timeouts_ms = (*self._timeouts_ms, now_ms)[1 - len(PROBATIONS_MS) :]
         return last_ms
 
     def stop(self) -> int | None:

@@ -359,7 +359,9 @@ class Room:
             del self._flows[who]
 
     def _newcomer(self, participant_id: str, side: str) -> Participant:
-        flows = self._flows.get(participant_id) or {role: Flow() for role in _ROLES}
+        flows = self._flows.get(participant_id) or {
+            role: Flow(is_billed=side in _BILLED and role in KINDS) for role in _ROLES
+        }
         return Participant(participant_id, side, flows)
 
     def _disconnect(self, participant: Participant, *, retire: bool) -> None:

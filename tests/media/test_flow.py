@@ -176,6 +176,16 @@ def test_timeouts_are_forgotten_after_a_minute() -> None:
     assert not gate.packet()
 
 
+@given(timeouts=st.integers(0, 12))
+def test_a_flow_that_bills_nobody_is_on_no_probation(timeouts: int) -> None:
+    """A guest whose page was lost three times in a minute was not seen for 2 s, 4 s, 8 s."""
+    gate = Gate()
+    gate.flow = Flow(is_billed=False)
+    for _ in range(timeouts):
+        gate.time_out()
+    assert gate.packet()
+
+
 @pytest.mark.parametrize(("gap_ms", "starts"), [(PROBATION_GAP_MS, True), (1_001, False)])
 def test_only_steady_packets_end_a_probation(gap_ms: int, starts: bool) -> None:
     gate = Gate()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from media import MediaPort, Room, ScreenTaken, rtcp
+from media.flow import FLOW_TIMEOUT_MS
 from tests.media.peers import KEYFRAME, Listener, Peer
 
 MANY = 6
@@ -78,6 +79,18 @@ async def test_a_guest_gives_nobody_a_call_for_nothing(
     for peer in (talking, guest):
         await peer.bind()  # answered after what was sent before
     assert [peer.rtp for peer in trio] == [[], [], []]
+
+
+async def test_a_guest_whose_page_was_lost_often_is_seen_at_once(
+    trio: tuple[Peer, Peer, Peer], port: MediaPort, room: Room, listener: Listener
+) -> None:
+    """Nothing of a guest is billed, so there is nothing to be had by pulses."""
+    for _ in range(5):
+        await flowing(listener, trio[2])
+        room.tick(port.now_ms() + FLOW_TIMEOUT_MS)
+        await listener.wait("flow_stopped", "guest-1", "video")
+        listener.events.clear()
+    await flowing(listener, *trio)
 
 
 async def test_a_guest_alone_starts_no_delivery_and_a_hold_stops_it(
