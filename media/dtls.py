@@ -162,6 +162,7 @@ class DtlsTransport(RTCDtlsTransport):
         self._hello_ms = 0
         self._restarts = 0
         self._started_ms: int | None = None
+        self._goodbye: list[bytes] | None = None  # written before OpenSSL's part was freed
         self.srtp_in: SrtpContext | None = None
         self.srtp_out: SrtpContext | None = None
         self._set_state(State.CONNECTING)
@@ -178,6 +179,11 @@ class DtlsTransport(RTCDtlsTransport):
         return self._state is State.CONNECTED
 
     @property
+    def is_forgotten(self) -> bool:
+        """Whether `forget` has freed OpenSSL's part: nothing is read any more."""
+        return self._goodbye is not None
+
+    @property
     def is_closed(self) -> bool:
         """Whether the peer closed the association, or it failed."""
         return self._state in (State.CLOSED, State.FAILED)
@@ -191,7 +197,7 @@ class DtlsTransport(RTCDtlsTransport):
             HandshakeFailed: it cannot complete any more.
             FingerprintMismatch: the peer is not the one that the offer named.
         """
-        if self.is_closed or not self._belongs(datagram, now_ms):
+        if self.is_closed or self.is_forgotten or not self._belongs(datagram, now_ms):
             return []
         if self._started_ms is None:
             self._started_ms = now_ms
@@ -226,13 +232,28 @@ class DtlsTransport(RTCDtlsTransport):
         """End the association. Returns datagrams to send."""
         if self.is_closed:
             return []
-        outgoing: list[bytes] = []
-        if self.is_connected:
-            with contextlib.suppress(SSL.Error):
-                self._connection.shutdown()
-            outgoing = self._outgoing()
+        if self._goodbye is not None:
+            outgoing = self._goodbye
+        else:
+            outgoing = self._write_goodbye() if self.is_connected else []
         self._set_state(State.CLOSED)
         return outgoing
+
+    def forget(self) -> None:
+        """Free OpenSSL's part of a complete handshake, some 75 KB. SRTP and `close` work on.
+
+        Call it once the peer has sent authentic SRTP or SRTCP: then it has our last flight, the
+        only one that it might ask for again (RFC 6347 §4.2.4). Its goodbye is not heard after that.
+        """
+        if self.is_connected and not self.is_forgotten:
+            self._goodbye = self._write_goodbye()
+            del self._connection, self._ssl
+
+    def _write_goodbye(self) -> list[bytes]:
+        """What tells the peer that the association is over; nothing else may be written after."""
+        with contextlib.suppress(SSL.Error):
+            self._connection.shutdown()
+        return self._outgoing()
 
     def _renew(self) -> None:
         self._connection = self._ssl = SSL.Connection(_identity().context)

@@ -310,6 +310,9 @@ class Endpoint:
         """Take a DTLS datagram that came over `path` from a validated address."""
         if self._is_over:
             return
+        if self._dtls.is_forgotten:
+            self._counters.drop("dtls_over")
+            return
         try:
             outgoing = self._dtls.receive(data, now_ms)
         except HandshakeFailed as failure:
@@ -374,6 +377,8 @@ class Endpoint:
             return ()
         if not self.is_connected and not self._await_handshake(now_ms):
             return ()
+        if not self._dtls.is_forgotten and self.inbound.has_heard:
+            self._dtls.forget()
         self.receive_rtp = self._gate.tick(now_ms, _CHANCE.random() * SAMPLE_ONE_IN < 1)
         self.inbound.tick(now_ms)
         for subscription in self.subscriptions.values():

@@ -65,6 +65,7 @@ class Inbound:
         "_counters",
         "_estimate",
         "_flow_began",
+        "_has_reported",
         "_lookups",
         "_nacked_ms",
         "_participant_id",
@@ -107,8 +108,14 @@ class Inbound:
         self._estimate = ReceiverEstimate()
         self.estimates = Estimates()
         self._lookups = MAX_LOOKUPS
+        self._has_reported = False
         self._reported_ms = 0
         self._nacked_ms = 0
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether anything authentic has come: the participant has its keys."""
+        return self._has_reported or any(x.tracker.received for x in self._sources.values())
 
     def configure(self, offer: Offer, flows: Mapping[str, Flow], screen_mid: str | None) -> None:
         """Take the tracks that an offer names; those that it still names go on.
@@ -326,6 +333,7 @@ class Inbound:
         if not plain:
             self._counters.drop("srtcp")
             return
+        self._has_reported = True
         for packet in rtcp.parse(plain, min(self._lookups, rtcp.MAX_NACKED)):
             if isinstance(packet, rtcp.Remb):
                 self._estimate.put(packet.bitrate_bps, now_ms)

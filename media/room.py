@@ -62,7 +62,8 @@ class RoomListener(Protocol):
     def failed(self, participant_id: str, connection_id: str, code: str) -> None:
         """A connection is of no use any more.
 
-        `code`: "dtls_failed", "fingerprint_mismatch", "connect_timeout" or "closed_by_peer".
+        `code`: "dtls_failed", "fingerprint_mismatch", "connect_timeout", or "closed_by_peer" before
+        its first packet; who closes it later only goes silent.
         """
 
     def video_suspended(self, participant_id: str, suspended: bool) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import weakref
 from importlib.metadata import version
 
 import pylibsrtp
@@ -180,6 +181,40 @@ async def test_a_goodbye_is_heard_and_said() -> None:
     await other.connect()
     await other.close()
     assert other.server.is_closed
+    await client.close()
+
+
+async def test_a_forgotten_handshake_leaves_srtp_and_the_goodbye() -> None:
+    client, packet = Client(), rtp(7, b"payload")
+    client.server.forget()
+    assert not client.server.is_forgotten
+    await client.connect()
+    client.server.forget()
+    assert client.server.is_forgotten
+    assert client.server.is_connected
+    assert client.server.srtp_out is not None
+    buffer = PacketBuffer()
+    buffer.data[: len(packet)] = packet
+    length = client.server.srtp_out.protect(buffer, len(packet))
+    assert client.dtls._rx_srtp.unprotect(bytes(buffer.data[:length])) == packet
+    assert client.server.receive(HELLO, client.now_ms) == []
+    assert client.server.tick(HANDSHAKE_DEADLINE_MS + 1) == []
+    client.server.forget()
+    client.deliver(client.server.close())
+    assert client.server.is_closed
+    async with asyncio.timeout(TIMEOUT_S):
+        while client.dtls.state != "closed":  # noqa: ASYNC110  # aiortc tells nobody
+            await asyncio.sleep(0.001)
+    await client.close()
+
+
+async def test_openssl_s_part_is_freed_at_once() -> None:
+    """Not by the collector, which does not run in the packet path."""
+    client = Client()
+    await client.connect()
+    association = weakref.ref(client.server._connection)
+    client.server.forget()
+    assert association() is None
     await client.close()
 
 
