@@ -10,25 +10,10 @@ never get here (SRTP replay protection, and only missing packets are taken from 
 retransmission is the stored packet itself.
 """
 
-from array import array
 from dataclasses import dataclass
-from typing import Final
 
+from media.history import History
 from media.rtp import ExtensionMap, payload_bytes, starts_vp8_keyframe, wrap_rtx, write_header
-
-HISTORY_MS: Final = 1_000
-"""How long a packet can be sent again, at most: after a second nobody waits for it any more."""
-
-MIN_HISTORY_MS: Final = 300
-
-HISTORY_PACKETS: Final = 512
-"""At most: a second at 5 Mbit/s. A power of two: slots are found with a mask."""
-
-MIN_RESEND_INTERVAL_MS: Final = 40
-MAX_ON_ITS_WAY_MS: Final = 300
-"""A round trip that was measured while a queue was long is not believed for longer."""
-
-_MASK: Final = HISTORY_PACKETS - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +59,9 @@ class Forwarder:
         "_is_video",
         "_last_ms",
         "_last_timestamp",
-        "_oldest",
         "_payload_type",
         "_rebase_timestamp",
-        "_resent_ms",
         "_rtx_sequence",
-        "_sent_ms",
         "_sequence_offset",
         "_ssrc",
         "began_ms",
@@ -111,11 +93,7 @@ class Forwarder:
         self._last_ms: int | None = None
         self._rebase_timestamp = True
         self._rtx_sequence = stream.first_sequence
-        slots = HISTORY_PACKETS if stream.keeps_history else 0
-        self._history: list[bytearray | None] = [None] * slots
-        self._oldest = stream.first_sequence & _MASK  # slot from which on there may be packets
-        self._sent_ms = array("q", [0]) * slots
-        self._resent_ms = array("q", [-1]) * slots  # counts while it is not before `_sent_ms`
+        self._history = History(stream.first_sequence) if stream.keeps_history else None
 
     def attach(self, extensions: ExtensionMap) -> None:
         """Take the packets of another source from now on; the stream begins anew with it."""
@@ -160,10 +138,8 @@ class Forwarder:
         write_header(data, 1, data[1] & 0x80 | self._payload_type, out, stamp, self._ssrc)
         if self._extensions is not None and data[0] & 0x10:
             self._extensions.rewrite(data, header)
-        if self._history:
-            slot = out & _MASK
-            self._history[slot] = data[:length]
-            self._sent_ms[slot] = now_ms
+        if self._history is not None:
+            self._history.put(out, data[:length], now_ms)
         self.packets += 1
         self.octets += length - header
         self.frames += data[1] >> 7
@@ -219,58 +195,29 @@ class Forwarder:
         return True
 
     def expire(self, now_ms: int, round_trip_ms: int | None = None) -> None:
-        """Forget the packets that nobody will ask for any more. Call it each 100 ms or so.
-
-        Receivers ask again each round trip; the third time is the last that helps.
-        """
-        if self._last_ms is None or not self._history:
-            return
-        kept_ms = HISTORY_MS
-        if round_trip_ms is not None:
-            kept_ms = min(HISTORY_MS, MIN_HISTORY_MS + 3 * round_trip_ms)
-        history, sent_ms = self._history, self._sent_ms
-        end = self._highest + self._sequence_offset + 1 & _MASK
-        slot = self._oldest
-        while slot != end and now_ms - sent_ms[slot] > kept_ms:
-            history[slot] = None
-            slot = slot + 1 & _MASK
-        self._oldest = slot
+        """Forget the packets that nobody will ask for any more. Call it each 100 ms or so."""
+        if self._last_ms is not None and self._history is not None:
+            end = self._highest + self._sequence_offset + 1 & 0xFFFF
+            self._history.expire(end, now_ms, round_trip_ms)
 
     def resend(self, sequence: int, now_ms: int, round_trip_ms: int = 0) -> bytes | None:
         """Answer a NACK for one of the receiver's sequence numbers (RFC 4585 §6.2.1).
 
-        A NACK that comes sooner after the packet than a round trip takes was sent before that
-        could arrive, as when the packet came late to us too: it is on its way.
-
         Returns:
-            The packet, as RTX if that was negotiated; None if it is not in the history any more,
-            is on its way, or was sent again less than `MIN_RESEND_INTERVAL_MS` ago.
+            The packet, as RTX if that was negotiated; None if it is not to be sent again now
+            (`History.take`).
         """
-        if not self._history:
+        if self._history is None:
             return None
-        slot = sequence & _MASK
-        packet = self._history[slot]
-        if packet is None or packet[2] << 8 | packet[3] != sequence:
-            return None
-        resent_ms = self._resent_ms[slot]
-        on_its_way_ms = min(round_trip_ms * 3 // 4, MAX_ON_ITS_WAY_MS)
-        if now_ms - self._sent_ms[slot] < on_its_way_ms:
-            return None
-        is_again = resent_ms >= self._sent_ms[slot]
-        if is_again and now_ms - resent_ms < max(MIN_RESEND_INTERVAL_MS, on_its_way_ms):
-            return None
-        self._resent_ms[slot] = now_ms
-        return self._again(packet, now_ms - self._sent_ms[slot])
+        found = self._history.take(sequence, now_ms, round_trip_ms)
+        return None if found is None else self._again(*found)
 
     def repeat(self, sequence: int, now_ms: int) -> bytes | None:
         """Another copy of what `resend` has just given; None without RTX, whose numbers differ."""
-        if not self._history:
+        if self._history is None or self.stream.rtx_ssrc is None:
             return None
-        slot = sequence & _MASK
-        packet = self._history[slot]
-        if packet is None or self.stream.rtx_ssrc is None:
-            return None
-        return self._again(packet, now_ms - self._sent_ms[slot])
+        found = self._history.find(sequence, now_ms)
+        return None if found is None else self._again(*found)
 
     def _again(self, packet: bytearray, elapsed_ms: int) -> bytes:
         stream = self.stream

@@ -8,7 +8,8 @@ from media.dtls import PacketBuffer
 from media.estimates import Estimates
 from media.feedback import KeyframeRequests, ReceiveTracker
 from media.flow import Flow
-from media.forwarder import MAX_ON_ITS_WAY_MS, Forwarder, OutgoingStream
+from media.forwarder import Forwarder, OutgoingStream
+from media.history import MAX_ON_ITS_WAY_MS
 from media.hold import HoldMusic
 from media.red import renumber, strip
 from media.reports import Reports

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from media import rtcp
-from media.forwarder import HISTORY_PACKETS
+from media.history import HISTORY_PACKETS
 
 U32 = st.integers(0, 2**32 - 1)
 U16 = st.integers(0, 65_535)
