@@ -207,6 +207,15 @@ class KeyframeRequests:
         """A receiver needs a keyframe."""
         self._wanted = True
 
+    def want_again(self, now_ms: int) -> None:
+        """A receiver still waits for one: it is wanted unless it was asked for just now.
+
+        A wish that is kept until it may be passed on would then bring another keyframe, after the
+        one that fulfils it.
+        """
+        if self._asked_ms is None or now_ms - self._asked_ms >= KEYFRAME_INTERVAL_MS:
+            self._wanted = True
+
     def want_repair(self, now_ms: int) -> None:
         """What is missing needs a keyframe, unless one is under way that was asked for before."""
         if self._asked_ms is None or now_ms - self._asked_ms >= KEYFRAME_UNDER_WAY_MS:

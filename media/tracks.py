@@ -156,6 +156,11 @@ class IncomingTrack:
         if self.kind == "video":
             self.keyframes.want()
 
+    def want_keyframe_again(self, now_ms: int) -> None:
+        """Ask for it if the one that was asked for last has not come for a while."""
+        if self.kind == "video":
+            self.keyframes.want_again(now_ms)
+
 
 class Subscription:
     """What a participant gets in one m-line, from whichever track feeds it.
@@ -312,12 +317,13 @@ class Subscription:
     def asked_for_keyframe(self, now_ms: int, round_trip_ms: int) -> None:
         """The receiver asks. Not for what is on its way: each keyframe goes to all receivers.
 
-        Pages ask each 200 ms until they have decoded the first, and so also while it arrives.
+        Pages ask each 200 ms until they have decoded the first, and so also while it arrives, and
+        while it is waited for here (`tick`).
         """
         forwarder = self.forwarder
         arrives_ms = KEYFRAME_ON_ITS_WAY_MS + min(round_trip_ms, MAX_ON_ITS_WAY_MS)
         is_on_its_way = forwarder.began_ms is not None and now_ms - forwarder.began_ms < arrives_ms
-        if self.track is not None and (forwarder.waiting or not is_on_its_way):
+        if self.track is not None and not forwarder.waiting and not is_on_its_way:
             self.track.want_keyframe()
 
     def resend(
@@ -349,7 +355,7 @@ class Subscription:
         self._budget = RESEND_BUDGET
         self.forwarder.expire(now_ms, round_trip_ms)
         if self.active and self.forwarder.waiting and self.track is not None:
-            self.track.want_keyframe()
+            self.track.want_keyframe_again(now_ms)
 
 
 def _random_ssrc() -> int:

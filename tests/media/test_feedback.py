@@ -148,6 +148,18 @@ def test_keyframes_are_not_asked_for_in_a_rush() -> None:
     assert not requests.due(10 * KEYFRAME_INTERVAL_MS)
 
 
+def test_who_waits_for_a_keyframe_is_not_given_a_second_one() -> None:
+    """One who joins made everybody send two, half a second apart: the rest got both."""
+    requests = KeyframeRequests()
+    requests.want_again(0)
+    assert requests.due(0)
+    for now_ms in range(0, KEYFRAME_INTERVAL_MS, 100):
+        requests.want_again(now_ms)
+    assert not requests.due(KEYFRAME_INTERVAL_MS)  # it came meanwhile, and nobody waits
+    requests.want_again(KEYFRAME_INTERVAL_MS)
+    assert requests.due(KEYFRAME_INTERVAL_MS)  # it did not
+
+
 def test_a_keyframe_that_is_under_way_is_waited_for() -> None:
     """On 300 kbit/s each one takes a second: asking twice a second sends nothing but keyframes."""
     requests = KeyframeRequests()
