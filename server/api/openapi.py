@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from server.api.operation import Operation
+from server.api.operation import Answer, Operation
 from server.problems import json_response
 
 _REF = "#/components/schemas/{model}"
@@ -30,7 +30,8 @@ def describe(operations: Sequence[Operation], version: str) -> dict[str, Any]:
     """The OpenAPI document of these operations."""
     models: list[type[BaseModel]] = [ProblemDetails]
     for operation in operations:
-        bodies = [operation.body, *(model for _, model in operation.answers.values())]
+        answers = [operation.answer(status) for status in operation.answers]
+        bodies = [operation.body, *(model for one in answers for model in one.content.values())]
         models += [model for model in bodies if model and model not in models]
     _, schemas = models_json_schema([(m, "validation") for m in models], ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
@@ -48,35 +49,39 @@ def describe(operations: Sequence[Operation], version: str) -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"{(\w+)}", operation.path)
-    ]
-    parameters += [
-        {"name": name, "in": "query", "required": False, "schema": dict(schema)}
-        for name, schema in operation.query.items()
-    ]
-    answers = dict(operation.answers)
+    answers = {status: operation.answer(status) for status in operation.answers}
     if operation.body:
-        answers |= {s: (t, None) for s, t in _BODY_ANSWERS.items() if s not in answers}
-    if operation.scope:
-        answers |= {s: (t, None) for s, t in _KEY_ANSWERS.items() if s not in answers}
+        answers = {s: Answer(text) for s, text in _BODY_ANSWERS.items()} | answers
+    if operation.scopes:
+        answers = {s: Answer(text) for s, text in _KEY_ANSWERS.items()} | answers
     described: dict[str, Any] = {
         "summary": operation.summary,
         "description": (operation.handler.__doc__ or "").strip(),
         "operationId": operation.handler.__name__,
-        "parameters": parameters,
-        "responses": {str(s): _answer(s, *answers[s]) for s in sorted(answers)},
+        "parameters": _parameters(operation),
+        "responses": {str(s): _answer(s, answers[s]) for s in sorted(answers)},
     }
     if operation.body:
-        schema = {"$ref": _REF.format(model=operation.body.__name__)}
-        described["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": schema}},
-        }
-    if operation.scope:
-        described["security"] = [{"key": [operation.scope]}]
+        content = {"application/json": _schema(operation.body)}
+        described["requestBody"] = {"required": True, "content": content}
+    if operation.scopes:
+        described["security"] = [{"key": [scope]} for scope in operation.scopes]
     return described
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    path = {name: {"type": "string"} for name in re.findall(r"{(\w+)}", operation.path)}
+    places = (("path", path), ("query", operation.query), ("header", operation.headers))
+    return [
+        {
+            "name": name,
+            "in": place,
+            "required": place == "path" or name in operation.required,
+            "schema": dict(schema),
+        }
+        for place, named in places
+        for name, schema in named.items()
+    ]
 
 
 _BODY_ANSWERS = {
@@ -93,14 +98,25 @@ _KEY_ANSWERS = {
 }
 
 
-def _answer(status: int, means: str, model: type[BaseModel] | None) -> dict[str, Any]:
-    if model is not None:
-        schema = {"$ref": _REF.format(model=model.__name__)}
-        return {"description": means, "content": {"application/json": {"schema": schema}}}
-    if status >= 400:
-        schema = {"$ref": _REF.format(model="ProblemDetails")}
-        return {"description": means, "content": {"application/problem+json": {"schema": schema}}}
-    return {"description": means}
+def _answer(status: int, answer: Answer) -> dict[str, Any]:
+    content: Mapping[str, type[BaseModel] | None] = answer.content
+    if not content and status >= 400:
+        content = {"application/problem+json": ProblemDetails}
+    described: dict[str, Any] = {"description": answer.means}
+    if content:
+        described["content"] = {media: _schema(model) for media, model in content.items()}
+    if answer.headers:
+        described["headers"] = {
+            name: {"description": means, "schema": {"type": "string"}}
+            for name, means in answer.headers.items()
+        }
+    return described
+
+
+def _schema(model: type[BaseModel] | None) -> dict[str, Any]:
+    if model is None:
+        return {"schema": {"type": "string"}}
+    return {"schema": {"$ref": _REF.format(model=model.__name__)}}
 
 
 def serve(operations: Sequence[Operation], version: str) -> Operation:

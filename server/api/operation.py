@@ -20,21 +20,52 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What a status means, where one JSON body is not all: bodies of several media types, headers.
+
+    ``content`` maps each media type to the model of its body, None where it is a text.
+    """
+
+    means: str
+    content: Mapping[str, type[BaseModel] | None] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """A row of a module's ``OPERATIONS``; :mod:`server.api.openapi` prints them.
 
-    ``scope`` is what an API key must carry, None where none is asked. ``answers`` maps each
-    status to what it means and the model of its body (None: no body).
+    ``scope`` is what an API key must carry, or one of several; None where none is asked.
+    ``answers`` maps each status to what it means and the model of its body (None: no body), or to
+    an :class:`Answer`. ``query`` and ``headers`` map parameters to their JSON Schema; ``required``
+    names those that must be given.
     """
 
     method: str
     path: str
     handler: Handler
     summary: str
-    answers: Mapping[int, tuple[str, type[BaseModel] | None]]
-    scope: str | None = None
+    answers: Mapping[int, tuple[str, type[BaseModel] | None] | Answer]
+    scope: str | tuple[str, ...] | None = None
     body: type[BaseModel] | None = None
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes of which a key must carry one; none where no key is asked."""
+        if self.scope is None or isinstance(self.scope, tuple):
+            return self.scope or ()
+        return (self.scope,)
+
+    def answer(self, status: int) -> Answer:
+        """What a status means, whichever way it was written down."""
+        given = self.answers[status]
+        if isinstance(given, Answer):
+            return given
+        means, model = given
+        return Answer(means, {} if model is None else {"application/json": model})
 
 
 def has_form_of_id(text: str) -> bool:
@@ -42,11 +73,11 @@ def has_form_of_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-async def authorized(request: web.Request, scope: str) -> ApiKey:
+async def authorized(request: web.Request, *scopes: str) -> ApiKey:
     """The API key of a request (RFC 6750).
 
     Raises:
-        Problem: 401 without a valid key, 403 when it lacks ``scope``, 429 too often.
+        Problem: 401 without a valid key, 403 when it has none of ``scopes``, 429 too often.
     """
     services = request.app[SERVICES]
     kind, _, key = request.headers.get("Authorization", "").partition(" ")
@@ -68,7 +99,8 @@ async def authorized(request: web.Request, scope: str) -> ApiKey:
     wait_s = services.key_throttle.wait_s(found.id, time.monotonic())
     if wait_s:
         raise Problem(429, "too_many", "too many requests", Retry_After=str(int(wait_s) + 1))
-    if scope not in found.scopes:
+    if found.scopes.isdisjoint(scopes):
+        scope = " or ".join(scopes)
         services.auditor.note(f"key:{found.id}", "scope_refused", None, scope)
         raise Problem(
             403,

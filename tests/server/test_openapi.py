@@ -29,14 +29,20 @@ class Media(Strict):
     schema_: dict[str, Any] = Field(alias="schema")
 
 
+class Header(Strict):
+    description: str = Field(min_length=1)
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
 class Response(Strict):
     description: str = Field(min_length=1)
     content: dict[str, Media] = {}
+    headers: dict[str, Header] = {}
 
 
 class Parameter(Strict):
     name: str
-    in_: str = Field(alias="in", pattern="^(path|query)$")
+    in_: str = Field(alias="in", pattern="^(path|query|header)$")
     required: bool
     schema_: dict[str, Any] = Field(alias="schema")
 
