@@ -1,4 +1,4 @@
-"""Who may do what: physicians and their sessions, patients' links, billing systems' keys.
+"""Who may do what: physicians and their sessions, and the secrets that open something.
 
 Passwords are stored as argon2id (RFC 9106); session tokens, links and keys carry 256 random bits
 and are stored as SHA-256 only, so that a copy of the database opens nothing.
@@ -10,31 +10,19 @@ import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import RowMapping, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import RowMapping, delete, insert, select
 
 from server import tables
 from server.clock import wall_ms
 from server.storage import Storage
 from signaling.case import Physician
 
-SCOPES = frozenset({"records", "consults", "recordings"})
+SCOPES = frozenset({"records", "consults", "recordings", "webhooks"})
 _HASHER = PasswordHasher()
 _NOBODY = _HASHER.hash("nobody has this password")
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """What a key allows."""
-
-    id: str
-    organization_id: str
-    scopes: frozenset[str]
 
 
 def new_id(prefix: str) -> str:
@@ -126,40 +114,6 @@ class Accounts:
         async with self._storage.read() as connection:
             row = (await connection.execute(query)).mappings().first()
         return _physician(row) if row else None
-
-    async def key(self, key: str) -> ApiKey | None:
-        """What this API key allows, None when it is unknown or revoked."""
-        k = tables.api_keys
-        query = select(k).where(k.c.key_hash == digest(key), k.c.revoked_at.is_(None))
-        async with self._storage.read() as connection:
-            row = (await connection.execute(query)).mappings().first()
-        if row is None:
-            return None
-        return ApiKey(row["id"], row["organization_id"], frozenset(row["scopes"].split()))
-
-    async def create_key(
-        self, connection: AsyncConnection, organization_id: str, name: str, scopes: Iterable[str]
-    ) -> str:
-        """Store a new key and return it: it is shown this once."""
-        key = "wz_" + new_token()
-        await connection.execute(
-            insert(tables.api_keys).values(
-                id=new_id("key"),
-                organization_id=organization_id,
-                name=name,
-                key_hash=digest(key),
-                scopes=" ".join(sorted(scopes)),
-                created_at=wall_ms(),
-            )
-        )
-        return key
-
-    async def revoke_keys(self, connection: AsyncConnection, name: str) -> None:
-        """Revoke every key of this name."""
-        k = tables.api_keys
-        await connection.execute(
-            update(k).where(k.c.name == name, k.c.revoked_at.is_(None)).values(revoked_at=wall_ms())
-        )
 
 
 def _verify(stored: str, password: str) -> bool:

@@ -23,6 +23,7 @@ from server.clock import Clock, wall_ms
 from server.errors import AddressInUse, DataFolderUnusable
 from server.hold import waiting_room
 from server.identities import SignedIn
+from server.keys import Keys, KeyUses
 from server.lines import Lines
 from server.load import Load
 from server.recording_store import RecordingStore
@@ -118,7 +119,7 @@ async def _wire(
 ) -> Services:
     clock, accounts = Clock(), Accounts(storage, session_s=settings.session_s)
     node, tasks = _node(), Tasks()
-    auditor = Auditor(storage)
+    auditor, key_uses = Auditor(storage), KeyUses(storage)
     admission = Admission(_limits(settings))
     load = Load(media.counters, admission)
     waiting = await waiting_room(settings.hold_music, settings.data_dir)
@@ -154,6 +155,7 @@ async def _wire(
     lines = Lines(calls.live, site.pages)
     recordings.attach(site.desk.submit)
     stack.push_async_callback(auditor.flush)
+    stack.push_async_callback(key_uses.flush)
     stack.push_async_callback(recordings.close)
     stack.push_async_callback(calls.close)
     stack.push_async_callback(tasks.close)
@@ -161,12 +163,24 @@ async def _wire(
     tasks.start("hold music", keep_running("hold music", waiting.run))
     tasks.start("recordings", keep_running("recordings", recordings.run_housekeeping))
     tasks.start("audit", keep_running("audit", auditor.run))
+    tasks.start("key uses", keep_running("key uses", key_uses.run))
     tasks.start("meter ticks", keep_running("meter ticks", calls.run_ticks))
     tasks.start("load", keep_running("load", load.run))
     tasks.start("lines", keep_running("lines", lines.run))
     tasks.start("checkpoints", keep_running("checkpoints", calls.run_checkpoints))
     return Services(
-        settings, base_url, storage, accounts, auditor, media, calls, recordings, site, lines
+        settings,
+        base_url,
+        storage,
+        accounts,
+        Keys(storage),
+        key_uses,
+        auditor,
+        media,
+        calls,
+        recordings,
+        site,
+        lines,
     )
 
 

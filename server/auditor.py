@@ -12,6 +12,7 @@ from collections import Counter
 import structlog
 from sqlalchemy import insert
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server import tables
 from server.accounts import new_id
@@ -77,3 +78,19 @@ class Auditor:
             for entry, count in taken.items():
                 if entry in self._pending or len(self._pending) < MAX_PENDING:
                     self._pending[entry] += count
+
+
+async def write_entry(
+    conn: AsyncConnection, actor: str, action: str, consult_id: str | None, detail: str
+) -> None:
+    """An entry of the audit log within the caller's transaction."""
+    await conn.execute(
+        insert(tables.audit).values(
+            id=new_id("audit"),
+            at=wall_ms(),
+            actor=actor[:80],
+            action=action,
+            consult_id=consult_id,
+            detail=detail[:400],
+        )
+    )

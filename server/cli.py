@@ -8,7 +8,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from metering.errors import MeteringError
 from metering.quote import run_quote
@@ -60,7 +62,75 @@ def _parser() -> argparse.ArgumentParser:
         if name == "simulate":
             action.add_argument("count", metavar="N", type=_count)
         action.set_defaults(run=run)
+    _add_keys(commands)
     return parser
+
+
+def _add_keys(commands: Any) -> None:
+    keys = commands.add_parser("keys", help="make, list, replace and revoke API keys")
+    actions = keys.add_subparsers(required=True, metavar="ACTION")
+
+    create = actions.add_parser("create", help="make a key and print it, this once")
+    create.add_argument("--organization", required=True, metavar="ID", help="whose data it opens")
+    create.add_argument("--name", required=True, type=_name, help="which program gets it")
+    create.add_argument("--scopes", required=True, help="what it may do, as in records,consults")
+    create.add_argument("--expires", metavar="TIME", type=_duration, help="as in 90d or 12h")
+    create.set_defaults(run=_keys_create)
+
+    listing = actions.add_parser("list", help="print every key, one JSON text a line")
+    listing.add_argument("--organization", metavar="ID", help="of this one only")
+    listing.set_defaults(run=_keys_list)
+
+    revoke = actions.add_parser("revoke", help="end a key at once")
+    revoke.add_argument("key_id", metavar="KEY_ID")
+    revoke.set_defaults(run=_keys_revoke)
+
+    rotate = actions.add_parser("rotate", help="make a key that takes the place of another")
+    rotate.add_argument("key_id", metavar="KEY_ID")
+    rotate.add_argument(
+        "--overlap", metavar="HOURS", type=_hours, default="24", help="the former one works on for"
+    )
+    rotate.set_defaults(run=_keys_rotate)
+
+    audit = commands.add_parser("audit", help="print what was done, one JSON text a line")
+    audit.add_argument(
+        "--since", metavar="TIME", type=_since, default="1970-01-01", help="a time, or as in 24h"
+    )
+    audit.add_argument("--actor", help="as in key:key_x, or all of a kind, as in physician")
+    audit.set_defaults(run=_audit)
+    for parser in (create, listing, revoke, rotate, audit):
+        add_options(parser)
+
+
+def _name(text: str) -> str:
+    if not 1 <= len(text) <= 100 or not text.isprintable():
+        raise ValueError("a name has 1 to 100 characters")
+    return text
+
+
+def _duration(text: str) -> int:
+    """Milliseconds of ``90d``, ``12h`` or ``30m``."""
+    unit = {"d": 86_400_000, "h": 3_600_000, "m": 60_000}.get(text[-1:], 0)
+    number = text[:-1]
+    if not unit or not (number.isascii() and number.isdigit()) or len(number) > 5:
+        raise ValueError("a time is as in 90d, 12h or 30m")
+    return int(number) * unit
+
+
+def _hours(text: str) -> int:
+    hours = int(text)
+    if not 0 <= hours <= 720:
+        raise ValueError("hours: 0 to 720")
+    return hours * 3_600_000
+
+
+def _since(text: str) -> int:
+    """Epoch milliseconds of an RFC 3339 time; of ``24h`` the negative, before now; 0: all."""
+    if text[-1:] in ("d", "h", "m"):
+        return -_duration(text)
+    at = datetime.fromisoformat(text)
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return max(0, int(at.timestamp() * 1000))
 
 
 def _count(text: str) -> int:
@@ -108,3 +178,38 @@ def _ledger_simulate(args: argparse.Namespace) -> int:
 
     settings = Settings.from_args(args, os.environ)
     return asyncio.run(ledger.simulate(settings, args.count, args.organization))
+
+
+def _keys_create(args: argparse.Namespace) -> int:
+    from server import keys_commands as keys  # noqa: PLC0415
+
+    settings = Settings.from_args(args, os.environ)
+    scopes = [scope.strip() for scope in args.scopes.split(",") if scope.strip()]
+    made = keys.create(settings, args.organization, args.name, scopes, args.expires)
+    return asyncio.run(made)
+
+
+def _keys_list(args: argparse.Namespace) -> int:
+    from server import keys_commands as keys  # noqa: PLC0415
+
+    return asyncio.run(keys.list_keys(Settings.from_args(args, os.environ), args.organization))
+
+
+def _keys_revoke(args: argparse.Namespace) -> int:
+    from server import keys_commands as keys  # noqa: PLC0415
+
+    return asyncio.run(keys.revoke(Settings.from_args(args, os.environ), args.key_id))
+
+
+def _keys_rotate(args: argparse.Namespace) -> int:
+    from server import keys_commands as keys  # noqa: PLC0415
+
+    settings = Settings.from_args(args, os.environ)
+    return asyncio.run(keys.rotate(settings, args.key_id, args.overlap))
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from server import keys_commands as keys  # noqa: PLC0415
+
+    settings = Settings.from_args(args, os.environ)
+    return asyncio.run(keys.print_audit(settings, args.since, args.actor))

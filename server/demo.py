@@ -112,11 +112,12 @@ async def _password(services: Services, before: str) -> str:
 
 
 async def _api_key(services: Services, before: str) -> str:
-    if before and await services.accounts.key(before):
+    found = await services.keys.find(before) if before else None
+    if found is not None and found.scopes == SCOPES:
         return before
     async with services.storage.write() as conn:
-        await services.accounts.revoke_keys(conn, KEY_NAME)
-        return await services.accounts.create_key(conn, ORGANIZATION, KEY_NAME, SCOPES)
+        await services.keys.revoke_named(conn, ORGANIZATION, KEY_NAME)
+        return (await services.keys.create(conn, ORGANIZATION, KEY_NAME, SCOPES)).key
 
 
 def greeting(demo: Demo) -> str:

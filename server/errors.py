@@ -6,6 +6,8 @@ ServerError
 ├── SchemaUnknown        the database was made by a newer version
 ├── DataFolderUnusable   the data folder cannot be written
 ├── OrganizationUnclear  an organization is unknown, or was not named where there are several
+├── ScopeUnknown         an API key was to get a scope that there is not
+├── KeyUnknown           there is no such API key, or it works no more
 ├── MeterElsewhere       another process meters this consult
 └── AddressInUse         another program listens where we want to
 """
@@ -71,6 +73,29 @@ class OrganizationUnclear(ServerError):
     def __init__(self, known: Sequence[str]) -> None:
         super().__init__(f"say --organization, one of: {', '.join(known[:20]) or '(none)'}")
         self.known = known
+
+
+class ScopeUnknown(ServerError):
+    """An API key was to get a scope that there is not, or none at all."""
+
+    code = "scope_unknown"
+
+    def __init__(self, unknown: Sequence[str], known: Sequence[str]) -> None:
+        what = f"no such scope: {', '.join(unknown)[:200]}" if unknown else "no scope was named"
+        super().__init__(f"{what}; there are: {', '.join(known)}")
+        self.unknown = unknown
+
+
+class KeyUnknown(ServerError):
+    """There is no API key of this id, or it works no more."""
+
+    code = "key_unknown"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"no API key {key_id[:40]} that works and was not replaced: see `wenzhen keys list`"
+        )
+        self.key_id = key_id
 
 
 class MeterElsewhere(ServerError):

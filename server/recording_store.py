@@ -14,10 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from media.webm import Finished, UnusableFile, finish, measure
-from server.accounts import new_id
+from server.auditor import write_entry
 from server.clock import wall_ms
 from server.storage import Storage
-from server.tables import audit, recordings
+from server.tables import recordings
 from signaling.events import StartRecording
 
 DAY_MS: Final = 24 * 3600 * 1000
@@ -157,29 +157,13 @@ class RecordingStore:
             await asyncio.to_thread(path.unlink, missing_ok=True)
             async with self._storage.write() as conn:
                 await _set(conn, row["id"], state="deleted")
-                await note(conn, "server", "recording_deleted", row["consult_id"], row["id"])
+                await write_entry(conn, "server", "recording_deleted", row["consult_id"], row["id"])
         return len(rows)
 
     async def audited(self, actor: str, action: str, row: Any) -> None:
         """Write an entry of the audit log now: whoever reads a recording is in it before."""
         async with asyncio.timeout(TIMEOUT_S), self._storage.write() as conn:
-            await note(conn, actor, action, row["consult_id"], row["id"])
-
-
-async def note(
-    conn: AsyncConnection, actor: str, action: str, consult_id: str, detail: str
-) -> None:
-    """An entry of the audit log within the caller's transaction."""
-    await conn.execute(
-        insert(audit).values(
-            id=new_id("audit"),
-            at=wall_ms(),
-            actor=actor[:80],
-            action=action,
-            consult_id=consult_id,
-            detail=detail,
-        )
-    )
+            await write_entry(conn, actor, action, row["consult_id"], row["id"])
 
 
 def _host(node: str) -> str:

@@ -10,6 +10,7 @@ from media.port import MediaPort
 from server.accounts import Accounts
 from server.auditor import Auditor
 from server.calls import Calls
+from server.keys import Keys, KeyUses
 from server.lines import Lines
 from server.recordings import Recordings
 from server.security import Throttle
@@ -38,6 +39,8 @@ class Services:
     base_url: str
     storage: Storage
     accounts: Accounts
+    keys: Keys
+    key_uses: KeyUses
     auditor: Auditor
     media: MediaPort
     calls: Calls

@@ -59,6 +59,9 @@ api_keys = Table(
     Column("scopes", String(200), nullable=False),  # separated by spaces
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    Column("expires_at", BigInteger),
+    Column("last_used_at", BigInteger),
+    Column("replaced_by", String(40)),
 )
 
 audit = Table(
@@ -71,6 +74,7 @@ audit = Table(
     Column("consult_id", String(48)),
     Column("detail", String(400), nullable=False),
     Index("audit_by_consult", "consult_id", "at"),
+    Index("audit_by_time", "at", "id"),
 )
 
 recordings = Table(

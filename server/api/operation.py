@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from server.accounts import ApiKey
+from server.keys import ApiKey
 from server.problems import Problem
 from server.services import SERVICES
 
@@ -88,12 +88,12 @@ async def authorized(request: web.Request, *scopes: str) -> ApiKey:
             "an API key is needed: Authorization: Bearer KEY",
             WWW_Authenticate="Bearer",
         )
-    found = await services.accounts.key(key)
+    found = await services.keys.find(key)
     if found is None:
         raise Problem(
             401,
             "key_invalid",
-            "this API key is unknown or revoked",
+            "this API key is unknown, revoked or over",
             WWW_Authenticate='Bearer error="invalid_token"',
         )
     wait_s = services.key_throttle.wait_s(found.id, time.monotonic())
@@ -108,4 +108,7 @@ async def authorized(request: web.Request, *scopes: str) -> ApiKey:
             f"this API key lacks the scope {scope}",
             WWW_Authenticate='Bearer error="insufficient_scope"',
         )
+    services.key_uses.note(found.id)
+    operation = getattr(request.match_info.handler, "__name__", "")
+    services.auditor.note(f"key:{found.id}", "key_used", None, operation)
     return found

@@ -60,9 +60,8 @@ class Clinic:
 
     async def key(self, *scopes: str, organization: str = ORGANIZATION) -> str:
         """A new API key with these scopes."""
-        accounts = self.services.accounts
         async with self.services.storage.write() as conn:
-            return await accounts.create_key(conn, organization, "test", scopes)
+            return (await self.services.keys.create(conn, organization, "test", scopes)).key
 
     async def audited(self, action: str) -> list[Any]:
         """The rows of the audit log with this action."""

@@ -10,6 +10,7 @@ from sqlalchemy import Table, select
 from server import accounts as module
 from server import migrate, tables
 from server.accounts import Accounts, digest, new_id, new_token
+from server.keys import Keys
 from server.storage import Storage
 
 PASSWORD = "correct horse battery"
@@ -130,27 +131,11 @@ async def test_signing_out_ends_this_session_alone(accounts: Accounts) -> None:
     assert await accounts.session(tokens[1]) is not None
 
 
-async def test_keys_work_until_they_are_revoked(accounts: Accounts, storage: Storage) -> None:
-    async with storage.write() as conn:
-        key = await accounts.create_key(conn, "org_1", "billing", {"records"})
-        other = await accounts.create_key(conn, "org_1", "booking", {"records", "consults"})
-    found = await accounts.key(key)
-    assert found is not None
-    assert found.organization_id == "org_1"
-    assert found.scopes == {"records"}
-    async with storage.write() as conn:
-        await accounts.revoke_keys(conn, "billing")
-    assert await accounts.key(key) is None
-    still = await accounts.key(other)
-    assert still is not None
-    assert still.scopes == {"records", "consults"}
-
-
 async def test_no_secret_is_in_the_database(accounts: Accounts, storage: Storage) -> None:
     signed_in = await accounts.sign_in("doctor", PASSWORD)
     assert signed_in is not None
     async with storage.write() as conn:
-        key = await accounts.create_key(conn, "org_1", "billing", {"records"})
+        key = (await Keys(storage).create(conn, "org_1", "billing", {"records"})).key
     stored = await everything(storage)
     for secret in (signed_in[1], key, key.removeprefix("wz_"), PASSWORD):
         assert secret not in stored
@@ -158,10 +143,12 @@ async def test_no_secret_is_in_the_database(accounts: Accounts, storage: Storage
 
 
 @pytest.mark.parametrize("token", ["", "\udcff" * 20, "\ud800", "\x00" * 20, "x" * 10_000])
-async def test_what_no_token_looks_like_opens_nothing(accounts: Accounts, token: str) -> None:
+async def test_what_no_token_looks_like_opens_nothing(
+    accounts: Accounts, storage: Storage, token: str
+) -> None:
     """A header may hold any bytes: they are refused, and raise nothing."""
     assert await accounts.session(token) is None
-    assert await accounts.key(token) is None
+    assert await Keys(storage).find(token) is None
 
 
 def test_tokens_and_ids_do_not_repeat_and_are_safe_in_links() -> None:

@@ -9,6 +9,7 @@ import pytest
 from yarl import URL
 
 from metering.chain import Head, check
+from server.demo import ORGANIZATION
 from tests.server import entries
 from tests.server.clinic import Answer, Clinic
 
@@ -145,7 +146,7 @@ async def test_a_revoked_key_is_refused_at_once(clinic: Clinic) -> None:
     key = await clinic.key("records")
     assert (await clinic.api("GET", PATH, key)).status == 200
     async with clinic.services.storage.write() as conn:
-        await clinic.services.accounts.revoke_keys(conn, "test")
+        await clinic.services.keys.revoke_named(conn, ORGANIZATION, "test")
     (await clinic.api("GET", PATH, key)).problem(401, "key_invalid")
 
 
