@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from metering.tariff import Tariff
 from metering.terms import EndCause, Mode, Party, Side
 
 
@@ -88,6 +89,18 @@ class PhysicianChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Granted:
+    """All that is prepaid by now: what the patient pays by `tariff` is never above it.
+
+    A limit only grows, so a lower one changes nothing. A meter without one has no limit.
+    """
+
+    limit_fen: int
+    tariff: Tariff
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed and nothing else happened; moves the totals of hold and interruption."""
 
@@ -103,5 +116,5 @@ class Closed:
     party: Party
 
 
-Condition = Engaged | Disengaged | Held | Resumed | ModeChanged | PhysicianChanged
+Condition = Engaged | Disengaged | Held | Resumed | ModeChanged | PhysicianChanged | Granted
 Event = Condition | FlowStarted | FlowSeen | FlowStopped | Tick | Closed

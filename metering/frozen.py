@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from metering.errors import MeterError
 from metering.events import Closed
-from metering.meter import Conditions, Meter, Segment, Totals, open_segment
+from metering.meter import Conditions, Meter, Segment, Totals, bounded, open_segment
+from metering.tariff import Tariff
 from metering.terms import EndCause, Mode, Party
 
 VERSION: Final = 1
@@ -39,21 +40,31 @@ def freeze(meter: Meter) -> dict[str, Any]:
         "first_media_at_ms": meter.first_media_at_ms,
         "closed": closed and [meter.label(closed.at_ms), closed.cause.value, closed.party.value],
         "estimated": meter.estimated,
+        "limit_fen": meter.latest.limit_fen,
+        "funded": meter.latest.funded,
     }
 
 
-def restore(frozen: Mapping[str, Any], now_ms: int, wall_ms: int, epoch: int) -> Meter:
+def restore(
+    frozen: Mapping[str, Any], now_ms: int, wall_ms: int, epoch: int, tariff: Tariff | None = None
+) -> Meter:
     """Go on from a checkpoint, in a new run: not engaged, nothing flows, all else as it was.
 
     The time in between is held or interrupted time, by the wall clock, since no monotonic clock
     outlives its machine; it is never billed. Labels never run backwards, even if the wall clock
     does. A closed meter stays as it is.
 
+    Args:
+        tariff: The consult's, by which its prepaid limit is used up.
+
     Raises:
-        MeterError: the checkpoint has another version.
+        MeterError: the checkpoint has another version, or a limit and there is no tariff.
     """
     if frozen.get("version") != VERSION:
         raise MeterError(f"a checkpoint of version {frozen.get('version')} cannot be read")
+    limit_fen = frozen.get("limit_fen")
+    if limit_fen is not None and tariff is None:
+        raise MeterError("a prepaid limit cannot be kept without its tariff")
     as_of_at_ms = int(frozen["as_of_at_ms"])
     anchor_wall_ms = max(wall_ms, as_of_at_ms)
     state = Conditions(
@@ -63,6 +74,8 @@ def restore(frozen: Mapping[str, Any], now_ms: int, wall_ms: int, epoch: int) ->
         physician_id=str(frozen["physician_id"]),
         patient_flows=False,
         physician_flows=False,
+        limit_fen=limit_fen,
+        funded=bool(frozen.get("funded", True)),
     )
     meter = Meter(
         anchor_ms=now_ms,
@@ -78,7 +91,9 @@ def restore(frozen: Mapping[str, Any], now_ms: int, wall_ms: int, epoch: int) ->
         totals=Totals(*frozen["totals"]),
         first_media_at_ms=frozen["first_media_at_ms"],
         estimated=bool(frozen["estimated"]),
+        tariff=tariff,
     )
+    meter = bounded(meter)
     if frozen["closed"] is not None:
         at_ms, cause, party = frozen["closed"]
         ended_ms = now_ms + at_ms - anchor_wall_ms

@@ -7,6 +7,9 @@ the meter counts up to a *horizon*, the earlier of both sides' last packets, and
 pending until the horizon passes them. What is counted was delivered, to the millisecond, at every
 moment; so a checkpoint never holds a millisecond that was not.
 
+A prepaid limit is a bound on the total of the mode that is carried, found anew whenever the mode or
+the limit changes. The count stops at it, whichever events tell of the time around it.
+
 All `*_ms` are the caller's monotonic clock in milliseconds; wall time (`*_at_ms`, epoch
 milliseconds) only labels them, through the anchor of each run.
 """
@@ -26,6 +29,7 @@ from metering.events import (
     FlowSeen,
     FlowStarted,
     FlowStopped,
+    Granted,
     Held,
     ModeChanged,
     Opened,
@@ -33,6 +37,8 @@ from metering.events import (
     Resumed,
     Tick,
 )
+from metering.rating import affordable_s
+from metering.tariff import Tariff
 from metering.terms import EndCause, Mode, Side
 
 FLOW_GAP_MS: Final = 2_000
@@ -70,11 +76,16 @@ class Conditions:
     physician_id: str
     patient_flows: bool
     physician_flows: bool
+    limit_fen: int | None = None
+    """What is prepaid; None: there is no limit."""
+    funded: bool = True
+    """The limit is not used up."""
 
     @property
     def billable(self) -> bool:
         """Whether this moment is billed."""
-        return self.engaged and not self.held and self.patient_flows and self.physician_flows
+        free = self.held or not self.funded
+        return self.engaged and not free and self.patient_flows and self.physician_flows
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,14 @@ class Totals:
     video_ms: int = 0
     held_ms: int = 0
     interrupted_ms: int = 0
+
+    def of(self, mode: Mode) -> int:
+        """Give the billed milliseconds of a mode."""
+        return self.voice_ms if mode is Mode.VOICE else self.video_ms
+
+    def seconds(self) -> dict[Mode, int]:
+        """Cut each mode's total to whole seconds: the only cut there is."""
+        return {mode: self.of(mode) // 1000 for mode in Mode}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +142,10 @@ class Meter:
     first_media_at_ms: int | None = None
     closed: Closed | None = None
     estimated: bool = False
+    tariff: Tariff | None = None
+    """By which a limit is used up."""
+    bound_ms: int | None = None
+    """At this total of the settled mode the limit is reached; None: never."""
 
     def label(self, mono_ms: int) -> int:
         """Give the wall label (epoch ms) of a moment of this run."""
@@ -148,10 +171,13 @@ class Reading:
     running: bool
     as_of_ms: int
     stopped_by: EndCause | None
+    left_ms: int | None
+    """So much more of the mode the prepaid limit covers; None: all that may come."""
+    exhausted: bool
 
     def seconds(self) -> dict[Mode, int]:
-        """Cut each mode's total to whole seconds: the only cut there is."""
-        return {Mode.VOICE: self.voice_ms // 1000, Mode.VIDEO: self.video_ms // 1000}
+        """Cut each mode's total to whole seconds."""
+        return Totals(self.voice_ms, self.video_ms).seconds()
 
 
 def open_meter(event: Opened) -> Meter:
@@ -212,7 +238,28 @@ def reading(meter: Meter) -> Reading:
         running=meter.latest.billable and meter.closed is None,
         as_of_ms=meter.cursor_ms,
         stopped_by=_stopped_by(meter),
+        left_ms=left_ms(meter),
+        exhausted=not meter.latest.funded,
     )
+
+
+def left_ms(meter: Meter) -> int | None:
+    """Give how much more of the settled mode the limit covers; None: all that may come."""
+    if meter.bound_ms is None:
+        return None
+    return max(0, meter.bound_ms - meter.totals.of(meter.settled.mode))
+
+
+def runs_out_ms(meter: Meter) -> int | None:
+    """Give the moment at which the limit will be reached if all goes on as it does now.
+
+    None: never, or nothing is billed now. While changes are pending it may be found too late: ask
+    again when they have come to pass.
+    """
+    left = left_ms(meter)
+    if left is None or not meter.latest.billable or meter.closed is not None:
+        return None
+    return meter.cursor_ms + left
 
 
 def _stopped_by(meter: Meter) -> EndCause | None:
@@ -221,6 +268,8 @@ def _stopped_by(meter: Meter) -> EndCause | None:
         return meter.closed.cause
     if not now.engaged or now.billable:
         return None
+    if not now.funded:
+        return EndCause.QUOTA_EXHAUSTED
     if now.held:
         return EndCause.HOLD
     return EndCause.MEDIA_LOST_PHYSICIAN if now.patient_flows else EndCause.MEDIA_LOST_PATIENT
@@ -285,6 +334,9 @@ def _condition(meter: Meter, event: Condition) -> Meter:
             change = Change(at_ms, "mode", mode, EndCause.MODE_CHANGE)
         case PhysicianChanged(physician_id=physician_id):
             change = Change(at_ms, "physician_id", physician_id, EndCause.TRANSFER)
+        case Granted(limit_fen=limit_fen, tariff=tariff):
+            change = Change(at_ms, "limit_fen", max(limit_fen, meter.latest.limit_fen or 0), None)
+            meter = replace(meter, tariff=tariff)
     meter = _seen(meter, at_ms)
     return meter if getattr(meter.latest, change.field) == change.value else _plan(meter, change)
 
@@ -299,6 +351,8 @@ def _plan(meter: Meter, change: Change) -> Meter:
 
 def _changed(conditions: Conditions, change: Change) -> Conditions:
     fields: dict[str, Any] = {change.field: change.value}
+    if change.field == "limit_fen":
+        fields["funded"] = True
     return replace(conditions, **fields)
 
 
@@ -324,6 +378,15 @@ def _settle(meter: Meter, to_ms: int) -> Meter:
 
 
 def _count(meter: Meter, to_ms: int) -> Meter:
+    if meter.bound_ms is not None and meter.settled.billable and to_ms > meter.cursor_ms:
+        reached_ms = meter.cursor_ms + (left_ms(meter) or 0)
+        if reached_ms <= to_ms:
+            meter = _exhaust(_pass(meter, reached_ms))
+    return _pass(meter, to_ms)
+
+
+def _pass(meter: Meter, to_ms: int) -> Meter:
+    """Add the time up to `to_ms` to where it belongs."""
     passed_ms = to_ms - meter.cursor_ms
     if passed_ms <= 0:
         return meter
@@ -339,18 +402,41 @@ def _count(meter: Meter, to_ms: int) -> Meter:
     return replace(meter, cursor_ms=to_ms, totals=totals)
 
 
+def _exhaust(meter: Meter) -> Meter:
+    """The limit is reached at the cursor: what comes is not billed, until more is granted."""
+    meter = _end_segment(meter, EndCause.QUOTA_EXHAUSTED)
+    latest = meter.latest
+    if latest.limit_fen == meter.settled.limit_fen:  # else more is granted from a later moment on
+        latest = replace(latest, funded=False)
+    return replace(meter, settled=replace(meter.settled, funded=False), latest=latest)
+
+
+def bounded(meter: Meter) -> Meter:
+    """Find the bound of the settled mode and limit: some twenty ratings, so only at changes."""
+    limit_fen, mode = meter.settled.limit_fen, meter.settled.mode
+    if limit_fen is None:
+        return meter
+    assert meter.tariff is not None, "a limit comes with its tariff"
+    seconds = meter.totals.seconds()
+    more_s = affordable_s(meter.tariff, seconds, mode, limit_fen)
+    return replace(meter, bound_ms=None if more_s is None else (seconds[mode] + more_s) * 1000)
+
+
 def _apply(meter: Meter, change: Change) -> Meter:
     """Make one change at the cursor, ending and starting segments as it asks for."""
     after = _changed(meter.settled, change)
     if after == meter.settled:
         return meter
+    if change.field == "limit_fen" and meter.settled.billable:  # a top-up cuts nothing
+        return bounded(replace(meter, settled=after))
     if meter.settled.billable:
         meter = _end_segment(meter, _blame(meter, change))
     if after.billable:
         first = meter.first_media_at_ms
         started_at_ms = meter.label(meter.cursor_ms) if first is None else first
         meter = replace(meter, open_since_ms=meter.cursor_ms, first_media_at_ms=started_at_ms)
-    return replace(meter, settled=after)
+    meter = replace(meter, settled=after)
+    return bounded(meter) if change.field in ("mode", "limit_fen") else meter
 
 
 def _blame(meter: Meter, change: Change) -> EndCause:

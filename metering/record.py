@@ -37,7 +37,8 @@ class ConsultFacts:
     """What the record says of the consult beside seconds and money.
 
     `*_at_ms` are epoch milliseconds, None where it never happened. References are ids of 1 to 128
-    letters, digits and `._:@/-`: there is no place for a name or a sentence. `quality` is a summary
+    letters, digits and `._:@/-`: there is no place for a name or a sentence. `prepaid_fen` is all
+    that was granted (`metering.events.Granted`), None without a limit. `quality` is a summary
     (`metering.quality`) of objects and lists of integers and such ids. `department` is the clinic's
     own label, at most 200 characters. `end_cause` must be one that ends a consult.
     """
@@ -59,6 +60,7 @@ class ConsultFacts:
     epoch: int
     quality: Mapping[str, Any] | None = None
     department: str = ""
+    prepaid_fen: int | None = None
 
 
 def record_id(consult_id: str, revision: int = ORIGINAL) -> str:
@@ -125,6 +127,7 @@ def build_record(facts: ConsultFacts, meter: Meter, tariff: Tariff) -> dict[str,
         "charge_fen": charge.charge_fen,
         "waived": charge.waived,
         "split": asdict(charge.split),
+        "prepaid": None if facts.prepaid_fen is None else {"limit_fen": facts.prepaid_fen},
         "shares": shares(meter.segments, facts.physician_id, tariff, charge.split),
         "quality": None if facts.quality is None else dict(facts.quality),
         "consent_version": facts.consent_version,

@@ -64,17 +64,24 @@ class Script:
 
     def delivered(self, until_ms: int) -> dict[Mode, int]:
         """Give the billable milliseconds per mode before `until_ms`, by brute force."""
+        found = dict.fromkeys(Mode, 0)
+        for start_ms, end_ms, mode in self.pieces(until_ms):
+            found[mode] += end_ms - start_ms
+        return found
+
+    def pieces(self, until_ms: int, *more_marks: int) -> list[tuple[int, int, Mode]]:
+        """Give the billable intervals before `until_ms`, cut at whatever happened."""
         until_ms = min(until_ms, self.end_ms)
         flows = {side: self.intervals(side) for side in Side}
-        marks = {0, until_ms} | {command.at_ms for command in self.commands}
+        marks = {0, until_ms, *more_marks} | {command.at_ms for command in self.commands}
         marks |= {mark for side in Side for pair in flows[side] for mark in pair}
         times = sorted(mark for mark in marks if mark <= until_ms)
-        found = dict.fromkeys(Mode, 0)
+        found: list[tuple[int, int, Mode]] = []
         for start, end in pairwise(times):
             mode = self._mode_when_billable(start)
             both = all(any(a <= start and end <= b for a, b in flows[side]) for side in Side)
             if mode is not None and both:
-                found[mode] += end - start
+                found.append((start, end, mode))
         return found
 
     def _mode_when_billable(self, at_ms: int) -> Mode | None:
@@ -102,15 +109,15 @@ class Script:
             if at_ms > self.end_ms:
                 break
             if isinstance(what, Side):
-                reports += [(at_ms, event) for event in _packet(what, last, at_ms)]
+                reports += [(at_ms, event) for event in packet_events(what, last, at_ms)]
             elif what is None:
-                reports += [(at_ms, event) for event in _poll(last, at_ms)]
+                reports += [(at_ms, event) for event in poll_events(last, at_ms)]
             else:
                 reports.append((at_ms, what))  # type: ignore[arg-type]
-        return reports + [(self.end_ms, event) for event in _poll(last, self.end_ms)]
+        return reports + [(self.end_ms, event) for event in poll_events(last, self.end_ms)]
 
 
-def _packet(side: Side, last: dict[Side, int | None], at_ms: int) -> list[Event]:
+def packet_events(side: Side, last: dict[Side, int | None], at_ms: int) -> list[Event]:
     before, last[side] = last[side], at_ms
     if before is None:
         return [FlowStarted(side, at_ms)]
@@ -119,7 +126,7 @@ def _packet(side: Side, last: dict[Side, int | None], at_ms: int) -> list[Event]
     return []
 
 
-def _poll(last: dict[Side, int | None], at_ms: int) -> list[Event]:
+def poll_events(last: dict[Side, int | None], at_ms: int) -> list[Event]:
     events: list[Event] = [Tick(at_ms)]
     for side, last_ms in last.items():
         if last_ms is not None and at_ms - last_ms > FLOW_GAP_MS:

@@ -28,8 +28,11 @@ from metering.events import (
 )
 from metering.frozen import freeze, restore
 from metering.meter import Meter, _flow, _horizon, _settle, open_meter, reading, step
+from metering.rating import rate
+from metering.tariff import Tariff
 from metering.terms import EndCause, Mode, Party, Side
 from tests.metering.scripts import WALL_MS, Script, scripts
+from tests.metering.strategies import tariffs
 
 PATIENT, PHYSICIAN = Side.PATIENT, Side.PHYSICIAN
 FINISH = EndCause.PHYSICIAN_FINISH
@@ -138,15 +141,54 @@ def test_the_time_of_a_call_is_billed_held_interrupted_or_before_its_first_media
         assert after_first_ms == script.end_ms - (meter.first_media_at_ms - WALL_MS)
 
 
-@given(cuts=st.lists(st.integers(1, 600_000), max_size=12), end_ms=st.integers(1, 600_000))
-def test_the_charge_ignores_where_the_call_was_cut(cuts: list[int], end_ms: int) -> None:
+Piece = tuple[Mode, int, str]
+CUTS = ["hold", "reconnect", "silence", "restore", "transfer", "tick"]
+
+
+def cut(meter: Meter, how: str, at_ms: int) -> tuple[Meter, int]:
+    """Interrupt a call that bills at `at_ms` and let it go on; give when it does."""
+    match how:
+        case "hold":
+            return run(meter, [Held(at_ms), *seen(at_ms + 900), Resumed(at_ms + 900)]), at_ms + 900
+        case "reconnect":
+            return run(meter, [Disengaged(at_ms, FINISH), Engaged(at_ms)]), at_ms
+        case "silence":
+            later_ms = at_ms + 5_000
+            meter = run(meter, [FlowStopped(PATIENT, at_ms), FlowSeen(PHYSICIAN, later_ms)])
+            return step(meter, FlowStarted(PATIENT, later_ms)), later_ms
+        case "restore":
+            again = restore(json.loads(json.dumps(freeze(meter))), 50, WALL_MS, meter.epoch + 1)
+            both = FlowStarted(PATIENT, 50), FlowStarted(PHYSICIAN, 50)
+            return run(again, [Engaged(50), *both]), 50
+        case "transfer":
+            return step(meter, PhysicianChanged(f"phy_{at_ms}", at_ms)), at_ms
+        case _:
+            return step(meter, Tick(at_ms)), at_ms
+
+
+@settings(deadline=None)
+@given(
+    pieces=st.lists(
+        st.tuples(st.sampled_from(Mode), st.integers(0, 400_000), st.sampled_from(CUTS)),
+        max_size=12,
+    ),
+    tariff=tariffs(),
+)
+def test_the_charge_ignores_where_the_call_was_cut(pieces: list[Piece], tariff: Tariff) -> None:
     """A reconnect splits a call into segments; the patient pays for the time, not the cuts."""
-    meter = flowing()
-    for at_ms in sorted(cut for cut in cuts if cut < end_ms):
-        meter = run(meter, [*seen(at_ms), Disengaged(at_ms, FINISH), Engaged(at_ms)])
-    meter = run(meter, [*seen(end_ms), Closed(end_ms, FINISH, Party.PHYSICIAN)])
-    assert meter.totals.video_ms == end_ms
-    assert reading(meter).seconds() == {Mode.VOICE: 0, Mode.VIDEO: end_ms // 1000}
+    meter, now_ms = flowing(), 0
+    for mode, length_ms, how in pieces:
+        meter = step(meter, ModeChanged(mode, now_ms))
+        meter, now_ms = cut(run(meter, seen(now_ms + length_ms)), how, now_ms + length_ms)
+    whole, whole_ms = flowing(), 0
+    for mode in Mode:
+        whole = step(whole, ModeChanged(mode, whole_ms))
+        whole_ms += sum(length_ms for other, length_ms, _ in pieces if other is mode)
+        whole = run(whole, seen(whole_ms))
+    assert totals(meter) == totals(whole)
+    seconds = reading(meter).seconds()
+    assert seconds == {mode: ms // 1000 for mode, ms in totals(whole).items()}
+    assert rate(tariff, seconds) == rate(tariff, reading(whole).seconds())
 
 
 @given(script=scripts(), crash_ms=st.integers(0, 60_000), down_ms=st.integers(0, 600_000))
