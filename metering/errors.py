@@ -5,6 +5,11 @@ MeteringError
 ├── TariffError      tariff_invalid     a price list that breaks a rule
 ├── RatingError      segments_invalid   seconds that cannot be rated
 ├── RecordError      record_invalid     facts that cannot become a record
+├── AdjustmentError  adjustment_invalid  a correction that breaks a rule
+│   ├── NothingChanges      nothing_changes       it would leave everything as it is
+│   ├── RecordSuperseded    record_superseded     it corrects a record that is not the latest
+│   ├── AlreadyVoid         already_void          the consult is void, which is final
+│   └── TooManyCorrections  too_many_corrections  the consult can only be voided now
 ├── ChainBroken      chain_broken       a ledger entry that does not follow its predecessor
 ├── StaleEpoch       epoch_stale        another node has taken the consult
 └── FeedError        cursor_invalid, limit_invalid
@@ -41,6 +46,52 @@ class RecordError(MeteringError):
     """Facts that cannot become a record; the message names the field."""
 
     code = "record_invalid"
+
+
+class AdjustmentError(MeteringError):
+    """A correction that breaks a rule; the message names the field."""
+
+    code = "adjustment_invalid"
+
+
+class NothingChanges(AdjustmentError):
+    """A correction that would leave seconds and amounts as they are."""
+
+    code = "nothing_changes"
+
+    def __init__(self, latest_id: str) -> None:
+        super().__init__(f"seconds and amounts are already so after {latest_id}")
+        self.latest_id = latest_id
+
+
+class RecordSuperseded(AdjustmentError):
+    """A correction of a record that another one has corrected since."""
+
+    code = "record_superseded"
+
+    def __init__(self, latest_id: str) -> None:
+        super().__init__(f"the latest record of this consult is {latest_id}: correct that one")
+        self.latest_id = latest_id
+
+
+class AlreadyVoid(AdjustmentError):
+    """A correction of a consult that is void."""
+
+    code = "already_void"
+
+    def __init__(self, latest_id: str) -> None:
+        super().__init__(f"{latest_id} made this consult void, which is final")
+        self.latest_id = latest_id
+
+
+class TooManyCorrections(AdjustmentError):
+    """A consult has as many corrections as it may have; it can still be voided."""
+
+    code = "too_many_corrections"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"a consult has at most {limit} corrections: void it")
+        self.limit = limit
 
 
 class ChainBroken(MeteringError):

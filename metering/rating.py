@@ -84,7 +84,7 @@ def rate(tariff: Tariff, mode_seconds: Mapping[Mode, int], *, fault_ended: bool 
     else:
         lines = _price(tariff, seconds)
         charge_fen = lines[-1].fen or 0
-    split = _split(tariff, charge_fen)
+    split = split_of(tariff, charge_fen)
     return Charge(charge_fen, split, (*lines, *_explain(tariff, split)), waived)
 
 
@@ -141,7 +141,8 @@ def _rounded(tariff: Tariff, seconds: int) -> int:
     return tariff.initial_s + -(-beyond_s // tariff.increment_s) * tariff.increment_s
 
 
-def _split(tariff: Tariff, charge_fen: int) -> Split:
+def split_of(tariff: Tariff, charge_fen: int) -> Split:
+    """Split a charge (0 or more) by a tariff."""
     exact = tariff.share * charge_fen
     platform_fen = (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
     insurer_fen = 0

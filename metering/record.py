@@ -32,6 +32,11 @@ _LAST_MS: Final = 253_402_300_799_999
 """The end of the year 9999: RFC 3339 has no later one."""
 
 
+def is_reference(text: str) -> bool:
+    """Whether a text may stand in a record: an id, with no place for a name or a sentence."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class ConsultFacts:
     """What the record says of the consult beside seconds and money.
@@ -181,7 +186,7 @@ def _check(facts: ConsultFacts) -> None:
     texts = {field.name: getattr(facts, field.name) for field in fields(facts)}
     del texts["quality"], texts["department"]
     for name, value in [*texts.items(), *_leaves("quality", facts.quality)]:
-        if isinstance(value, str) and not _REFERENCE.fullmatch(value):
+        if isinstance(value, str) and not is_reference(value):
             raise RecordError(f"{name}: must be 1 to 128 letters, digits or ._:@/-")
 
 
