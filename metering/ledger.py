@@ -117,6 +117,13 @@ async def find(conn: AsyncConnection, organization_id: str, record_id: str) -> s
     return body
 
 
+async def consult_of(conn: AsyncConnection, organization_id: str, record_id: str) -> str | None:
+    """Give the consult of a record; None if this organization has no such record."""
+    mine = (records.c.organization_id == organization_id) & (records.c.record_id == record_id)
+    found: str | None = (await conn.execute(select(records.c.consult_id).where(mine))).scalar()
+    return found
+
+
 async def of_consult(conn: AsyncConnection, organization_id: str, consult_id: str) -> Sequence[str]:
     """Give the canonical texts of a consult's records: the original, then its corrections."""
     mine = (records.c.organization_id == organization_id) & (records.c.consult_id == consult_id)

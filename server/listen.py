@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from aiohttp import web
 
-from server.api import consults, health, openapi, recordings, records, session
+from server.api import adjustments, consults, health, openapi, recordings, records, session
 from server.errors import AddressInUse, SettingsError
 from server.pages import add_pages, revalidate
 from server.problems import MAX_BODY_BYTES, problems
@@ -77,6 +77,7 @@ def application(services: Services) -> web.Application:
         *session.OPERATIONS,
         *consults.OPERATIONS,
         *records.OPERATIONS,
+        *adjustments.OPERATIONS,
         *recordings.OPERATIONS,
         *health.OPERATIONS,
     ]

@@ -77,6 +77,16 @@ audit = Table(
     Index("audit_by_time", "at", "id"),
 )
 
+idempotency_keys = Table(  # of adjustments: kept as long as the record
+    "idempotency_keys",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), primary_key=True),
+    Column("idempotency_key", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),  # SHA-256 of what was asked for
+    Column("record_id", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
 recordings = Table(
     "recordings",
     metadata,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from aiohttp import web
@@ -24,26 +26,53 @@ class ModeSeconds(BaseModel):
     video: int
 
 
+class Split(BaseModel):
+    """Who pays and who receives: insurer + patient = payable = platform + physician."""
+
+    payable_fen: int
+    insurer_fen: int
+    patient_fen: int
+    platform_fen: int
+    physician_fen: int
+
+
+class Net(BaseModel):
+    """What holds after a correction."""
+
+    mode_seconds: ModeSeconds
+    billable_s: int
+    charge_fen: int
+    split: Split
+
+
 class Record(BaseModel):
     """A closed, immutable metered entry (CDR). docs/metering.md explains every field, and how
-    to recompute ``charge_fen`` and ``hash`` from the others.
+    to recompute ``charge_fen`` and ``hash`` from the others. In an adjustment and a void the
+    seconds and amounts are what it changes, and ``corrects``, ``reason``, ``actor`` and ``net``
+    are there too.
     """
 
     model_config = {"extra": "allow"}
     record_id: str
     consult_id: str
     seq: int
+    revision: int
     kind: Literal["original", "adjustment", "void"]
     mode_seconds: ModeSeconds
     billable_s: int
     charge_fen: int
     currency: str
+    split: Split
     segments: list[dict[str, Any]]
     end_cause: str
     started_at: str
     ended_at: str
     prev_hash: str
     hash: str
+    corrects: str | None = None
+    reason: str | None = None
+    actor: str | None = None
+    net: Net | None = None
 
 
 class RecordPage(BaseModel):
@@ -74,7 +103,7 @@ async def list_records(request: web.Request) -> web.Response:
             )
         except FeedError as error:
             raise Problem(422, error.code, str(error)) from None
-    return _json(page.body())
+    return record_response(page.body())
 
 
 async def read_record(request: web.Request) -> web.Response:
@@ -86,12 +115,18 @@ async def read_record(request: web.Request) -> web.Response:
             body = await ledger.find(conn, key.organization_id, record_id)
     if body is None:
         raise Problem(404, "unknown_record", "there is no such record")
-    return _json(body)
+    return record_response(body)
 
 
-def _json(text: str) -> web.Response:
+def record_response(
+    text: str, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})
+) -> web.Response:
+    """JSON as the ledger has it, byte for byte, that no cache keeps."""
     return web.Response(
-        text=text, content_type="application/json", headers={"Cache-Control": "no-store"}
+        status=status,
+        text=text,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", **headers},
     )
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from server.api import consults, health, openapi, records, session
+from server.api import adjustments, consults, health, openapi, records, session
 from server.listen import application
 from tests.server import entries
 from tests.server.clinic import Clinic
 
 OPERATIONS = [
-    *session.OPERATIONS, *consults.OPERATIONS, *records.OPERATIONS, *health.OPERATIONS,
+    *session.OPERATIONS, *consults.OPERATIONS, *records.OPERATIONS, *adjustments.OPERATIONS,
+    *health.OPERATIONS,
 ]  # fmt: skip
 
 

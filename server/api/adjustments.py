@@ -1,0 +1,171 @@
+"""Correcting bills: an adjustment or a void is a further record."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal, Self
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from metering.adjust import MAX_CHARGE_FEN, Correction, Kind
+from metering.errors import (
+    AdjustmentError,
+    AlreadyVoid,
+    NothingChanges,
+    RecordSuperseded,
+    TooManyCorrections,
+)
+from metering.rating import MAX_SECONDS
+from metering.terms import Mode
+from server.adjusting import Asker, IdempotencyConflict, UnknownRecord, adjust
+from server.api.operation import Answer, Operation, authorized
+from server.api.records import Record, record_response
+from server.problems import Problem, read_model
+from server.services import SERVICES
+
+SCOPE: Final = "adjust"
+_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+
+Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@/-]{1,128}$")]
+Seconds = Annotated[int, Field(strict=True, ge=0, le=MAX_SECONDS)]
+
+
+class NewSeconds(BaseModel):
+    """The consult's whole seconds of each mode, as they should have been."""
+
+    model_config = ConfigDict(extra="forbid")
+    voice: Seconds
+    video: Seconds
+
+
+def _only(kind: str, name: str | None = None) -> dict[str, Any]:
+    """The JSON Schema of a body of this kind that has this total and no other."""
+    others = {"charge_fen", "mode_seconds"} - {name}
+    properties = {"kind": {"const": kind}} | {other: {"type": "null"} for other in others}
+    if name is None:
+        return {"properties": properties}
+    return {"properties": properties | {name: {"not": {"type": "null"}}}, "required": [name]}
+
+
+class NewAdjustment(BaseModel):
+    """What is to be corrected. ``corrects`` is the id of the consult's latest record. An
+    adjustment has one of two new totals: ``charge_fen``, split by the consult's frozen tariff, or
+    ``mode_seconds``, rated by it. A void has neither: all is brought to zero, for good. ``reason``
+    and ``actor`` are references (a ticket's number, a clerk's id): a record holds no sentence.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "oneOf": [
+                _only("adjustment", "charge_fen"),
+                _only("adjustment", "mode_seconds"),
+                _only("void"),
+            ]
+        },
+    )
+    corrects: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+    kind: Literal["adjustment", "void"]
+    charge_fen: Annotated[int, Field(strict=True, ge=0, le=MAX_CHARGE_FEN)] | None = None
+    mode_seconds: NewSeconds | None = None
+    reason: Reference
+    actor: Reference
+
+    @model_validator(mode="after")
+    def _one_total(self) -> Self:
+        given = (self.charge_fen is not None) + (self.mode_seconds is not None)
+        if given != (self.kind == "adjustment"):
+            raise ValueError(
+                "an adjustment has either charge_fen or mode_seconds, a void has neither"
+            )
+        return self
+
+    def correction(self) -> Correction:
+        """The same for :mod:`metering.adjust`."""
+        seconds = self.mode_seconds
+        return Correction(
+            corrects=self.corrects,
+            kind=Kind(self.kind),
+            reason=self.reason,
+            actor=self.actor,
+            charge_fen=self.charge_fen,
+            mode_seconds=None if seconds is None else {m: getattr(seconds, m) for m in Mode},
+        )
+
+
+async def create_adjustment(request: web.Request) -> web.Response:
+    """Correct a consult's latest record by a further one. Sent again with the same
+    ``Idempotency-Key`` and body, it answers as the first time and changes nothing.
+    """
+    key = await authorized(request, SCOPE)
+    asker = Asker(key.organization_id, f"key:{key.id}", _idempotency_key(request))
+    wanted = (await read_model(request, NewAdjustment)).correction()
+    try:
+        adjusted = await adjust(request.app[SERVICES].storage, asker, wanted)
+    except UnknownRecord:
+        raise Problem(404, "unknown_record", "corrects: there is no such record") from None
+    except IdempotencyConflict:
+        detail = "this Idempotency-Key was used for another correction"
+        raise Problem(409, "idempotency_conflict", detail) from None
+    except AdjustmentError as error:
+        raise _problem(error) from None
+    headers = {"Idempotency-Replayed": "true"} if adjusted.replayed else {}
+    return record_response(adjusted.body, 201, headers)
+
+
+def _idempotency_key(request: web.Request) -> str:
+    given = request.headers.getall("Idempotency-Key", [])
+    if len(given) != 1 or not _KEY.fullmatch(given[0]):
+        detail = "one header Idempotency-Key is needed: 1 to 255 visible ASCII characters"
+        raise Problem(400, "idempotency_key_invalid", detail)
+    return given[0]
+
+
+def _problem(error: AdjustmentError) -> Problem:
+    match error:
+        case RecordSuperseded():
+            return Problem(409, "record_superseded", f"corrects: {error}")
+        case AlreadyVoid():
+            return Problem(409, "already_void", str(error))
+        case TooManyCorrections():
+            return Problem(409, "too_many_corrections", str(error))
+        case NothingChanges():
+            return Problem(422, "nothing_changes", str(error))
+    return Problem(422, "adjustment_invalid", str(error))
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/api/v1/adjustments",
+        create_adjustment,
+        "Correct a bill",
+        {
+            201: Answer(
+                "the new record; the first one again where the key was used for it before",
+                {"application/json": Record},
+                {"Idempotency-Replayed": "true where it is the first answer again"},
+            ),
+            400: ("not JSON, or no usable Idempotency-Key", None),
+            404: ("there is no such record", None),
+            409: (
+                "the key was used for something else, or the consult has been corrected since, "
+                "is void, or has too many corrections",
+                None,
+            ),
+            422: ("a field is wrong, or nothing would change; the detail says which", None),
+        },
+        scope=SCOPE,
+        body=NewAdjustment,
+        headers={
+            "Idempotency-Key": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 255,
+                "pattern": "^[\\x21-\\x7e]+$",
+            }
+        },
+        required=frozenset({"Idempotency-Key"}),
+    ),
+)
