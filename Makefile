@@ -7,7 +7,7 @@ VENDOR := static/vendor/socket.io.esm.min.js
 ARGS ?=
 FUZZED := fuzz-stun fuzz-rtp fuzz-rtcp fuzz-sdp
 
-.PHONY: run test setup setup-test check types pages pytest lock clean screenshots bench-connect bench-lines \
+.PHONY: run test setup setup-test check types pages pytest lock clean screenshots bench-connect bench-ledger bench-lines \
   bench-media soak fuzz $(FUZZED)
 
 run: setup
@@ -88,6 +88,11 @@ bench-media: $(VENV)/.installed-test
 	@$(BIN)/python -m benchmarks.media $(if $(CALLS),--calls "$(CALLS)") \
 	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) \
 	  $(if $(CHART),--chart $(CHART)) $(if $(MOST),--most) $(if $(REALTIME),--realtime) $(ARGS)
+
+# RECORDS=100000 DATABASE=sqlite|postgresql
+bench-ledger: setup-test
+	@$(BIN)/python -m benchmarks.ledger $(if $(RECORDS),--records $(RECORDS)) \
+	  $(if $(DATABASE),--database $(DATABASE)) $(ARGS)
 
 # CALLS=30 MINUTES=60
 soak: setup-test

@@ -27,9 +27,9 @@ from metering.errors import ChainBroken
 
 GENESIS: Final = "0" * 64
 _FAST: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATETIME
-_UNSURE: Final = re.compile(rb"[:,\[]-?[0-9]+[.eE]|[\xf0-\xf4]")
-"""What orjson may write in another form than RFC 8785: fractions, and the order of names beyond
-the Basic Multilingual Plane. It may also match within a text, which then only takes longer."""
+_FRACTION: Final = re.compile(rb"\.[0-9]+[,}\]]")
+_EXPONENT: Final = re.compile(rb"e[+-]?[0-9]+[,}\]]")
+_BEYOND_BMP: Final = tuple(bytes([first]) for first in range(0xF0, 0xF5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,27 @@ class Verification:
 def canonical(record: Mapping[str, Any]) -> bytes:
     """Give the RFC 8785 form, UTF-8; values are those that JSON has, no NaN.
 
-    A record of integers and texts is written by orjson, eighty times as fast and byte for byte the
+    A record of integers and texts is written by orjson, fifty times as fast and byte for byte the
     same; all else by `rfc8785`.
     """
     try:
         written = orjson.dumps(record, option=_FAST)
     except TypeError:
         return rfc8785.dumps(dict(record))
-    return rfc8785.dumps(dict(record)) if _UNSURE.search(written) else written
+    return rfc8785.dumps(dict(record)) if _unsure(written) else written
+
+
+def _unsure(written: bytes) -> bool:
+    """Whether orjson may have written this otherwise than RFC 8785 asks.
+
+    That is fractions and, since names are sorted by UTF-16 there, characters beyond the Basic
+    Multilingual Plane. It may be a text that looks like one of them, which then only takes longer.
+    """
+    return (
+        _FRACTION.search(written) is not None
+        or _EXPONENT.search(written) is not None
+        or any(first in written for first in _BEYOND_BMP)
+    )
 
 
 def link(prev_hash: str, record_without_hash: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +27,22 @@ class PostgresServer:
     """A running server that trusts everybody on loopback, and ends with the test session."""
 
     bin: Path
+    home: Path
     port: int
     user: str | None
+
+    def start(self) -> None:
+        """Start, or start again after `stop`; it serves when this returns."""
+        options = f"-h 127.0.0.1 -p {self.port} -c unix_socket_directories="
+        self._control("-l", self.home / "log", "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop; `immediate` is a crash, after which it recovers from its log."""
+        self._control("-m", mode, "stop")
+
+    def _control(self, *arguments: str | Path) -> None:
+        control = [self.bin / "pg_ctl", "-D", self.home / "data", "-w", "-t", "50"]
+        _run([*control, *arguments], self.user, self.home)
 
     def psql(self, statement: str) -> str:
         """Run one statement as the superuser, outside any transaction; give its output."""
@@ -87,27 +102,31 @@ def _free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """Start a server in a folder of its own; stop it and remove the folder afterwards."""
+@contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """Run a server in a folder of its own; stop it and remove the folder afterwards."""
     programs, user = _binaries(), _user()
     home = Path(tempfile.mkdtemp(prefix="wenzhen-pg-"))
-    data = home / "data"
     try:
         if user is not None:
             shutil.chown(home, user)
-        initdb = [programs / "initdb", "-D", data, "-U", "wenzhen", "-A", "trust", "-E", "UTF8"]
-        _run([*initdb, "--no-locale", "--no-instructions"], user, home)
-        server = PostgresServer(programs, _free_port(), user)
-        options = f"-h 127.0.0.1 -p {server.port} -c unix_socket_directories="
-        control = [programs / "pg_ctl", "-D", data, "-w", "-t", "50"]
-        _run([*control, "-l", home / "log", "-o", options, "start"], user, home)
+        initdb = [programs / "initdb", "-D", home / "data", "-U", "wenzhen", "-A", "trust"]
+        _run([*initdb, "-E", "UTF8", "--no-locale", "--no-instructions"], user, home)
+        server = PostgresServer(programs, home, _free_port(), user)
+        server.start()
         try:
             yield server
         finally:
-            _run([*control, "-m", "immediate", "stop"], user, home)
+            server.stop()
     finally:
         shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The server that all tests of a session share."""
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.fixture

@@ -9,7 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import insert
+
+from server import tables
 from server.api.session import COOKIE
+from server.demo import ORGANIZATION
 from tests.media.peers import KEYFRAME, Peer
 from tests.server.clinic import Clinic
 from tests.signaling.world import WAIT_S, Pageful
@@ -59,17 +63,19 @@ class Party:
         return len(self.peer.rtp)
 
 
-async def page_of_patient(clinic: Clinic, *, page: str = "page-0001", after: int = 0) -> Pageful:
-    """Open the link of the demo."""
-    token = clinic.demo.patient_url.split("#")[1]
+async def page_of_patient(
+    clinic: Clinic, *, page: str = "page-0001", after: int = 0, link: str | None = None
+) -> Pageful:
+    """Open a link, the demo's unless another is given."""
+    token = (link or clinic.demo.patient_url).split("#")[1]
     opened = Pageful("/patient")
     await _connect(opened, clinic, {"token": token, "page": page, "after": after}, {})
     return opened
 
 
-async def page_of_physician(clinic: Clinic, **auth: Any) -> Pageful:
-    """Sign in and open the console."""
-    body = {"username": clinic.demo.username, "password": clinic.demo.password}
+async def page_of_physician(clinic: Clinic, *, username: str | None = None, **auth: Any) -> Pageful:
+    """Sign in and open the console; every physician of a test has the demo's password."""
+    body = {"username": username or clinic.demo.username, "password": clinic.demo.password}
     signed_in = await clinic.ask("POST", "/api/v1/session", json=body)
     cookie = f"{COOKIE}={signed_in.cookies[COOKIE].value}"
     opened = Pageful("/console")
@@ -95,13 +101,24 @@ def new_peer(name: str) -> Peer:
     return peer
 
 
+async def another_physician(clinic: Clinic, username: str) -> None:
+    """Another physician of the demo clinic, with the demo's password."""
+    hashed = await clinic.services.accounts.hash_password(clinic.demo.password)
+    row = {"id": f"ph_{username}", "username": username, "password_hash": hashed, "name": username}
+    row |= {"organization_id": ORGANIZATION, "title": "", "department": "", "created_at": 0}
+    async with clinic.services.storage.write() as conn:
+        await conn.execute(insert(tables.physicians).values(row))
+
+
 @asynccontextmanager
-async def in_call(clinic: Clinic) -> AsyncIterator[tuple[Party, Party]]:
+async def in_call(
+    clinic: Clinic, *, link: str | None = None, username: str | None = None
+) -> AsyncIterator[tuple[Party, Party]]:
     """A patient and a physician in a video call that bills, as pages and peers make it."""
     async with AsyncExitStack() as stack:
-        patient = Party(await page_of_patient(clinic), new_peer("patient"))
+        patient = Party(await page_of_patient(clinic, link=link), new_peer("patient"))
         stack.push_async_callback(patient.page.leave)
-        physician = Party(await page_of_physician(clinic), new_peer("physician"))
+        physician = Party(await page_of_physician(clinic, username=username), new_peer("physician"))
         stack.push_async_callback(physician.page.leave)
         view = (await patient.page.next("hello"))["view"]
         digest, terms = view["price"]["digest"], view["terms_version"]
