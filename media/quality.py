@@ -10,7 +10,6 @@ loss by G.107 eq. 7-29. G.113 lists no Opus; with its concealment it is taken as
 there (Ie 0, Bpl 25.1). A direction is rated as if the rest of the way were perfect.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -190,7 +189,7 @@ def read(old: Counts, last: Counts, now: Counts, rtt_ms: int | None) -> Reading:
 class _Direction:
     """The latest counters of one direction; of another stream or connection they begin anew."""
 
-    samples: deque[Counts] = field(default_factory=lambda: deque(maxlen=MAX_SAMPLES))
+    samples: list[Counts] = field(default_factory=list)  # a deque takes as much as 80 references
     bars: Bars = field(default_factory=Bars)
 
     def take(self, now: Counts, rtt_ms: int | None) -> Reading:
@@ -198,12 +197,13 @@ class _Direction:
         if samples and now.expected < samples[-1].expected:
             samples.clear()
         while len(samples) > 1 and now.at_ms - samples[1].at_ms >= WINDOW_MS:
-            samples.popleft()
+            del samples[0]
         if samples:
             reading = read(samples[0], samples[-1], now, rtt_ms)
         else:
             reading = Reading(rtt_ms=rtt_ms, jitter_ms=now.jitter_ms)
         samples.append(now)
+        del samples[:-MAX_SAMPLES]
         self.bars = self.bars.seen(level_of(reading), now.at_ms)
         return reading
 

@@ -1,6 +1,5 @@
 """What a receiver reports of one stream (RFC 3550 §6.4.1). Pure."""
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,7 +38,7 @@ class Reports:
     def __init__(self, clock_rate: int) -> None:
         self.reception: Reception | None = None
         self._clock_rate = clock_rate
-        self._sent: deque[tuple[int, int]] = deque(maxlen=MAX_REMEMBERED)
+        self._sent: list[tuple[int, int]] = []
         self._source: ReceiveTracker | None = None
         self._unrepaired = 0
         self._absent = 0  # numbers of the stream that were never sent, as they never came
@@ -47,6 +46,7 @@ class Reports:
     def sent(self, ntp: int, now_ms: int) -> None:
         """A sender report went out; `ntp` is its time, 32.32 fixed point of whichever clock."""
         self._sent.append((ntp >> 16 & 0xFFFFFFFF, now_ms))
+        del self._sent[:-MAX_REMEMBERED]
 
     def take(
         self, block: ReportBlock, sent: int, source: ReceiveTracker | None, now_ms: int
