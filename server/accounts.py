@@ -60,10 +60,13 @@ class Accounts:
         async with self._storage.read() as connection:
             query = select(tables.physicians).where(tables.physicians.c.username == username)
             row = (await connection.execute(query)).mappings().first()
-        stored = row["password_hash"] if row else _NOBODY
-        async with self._hashing:
-            right = await asyncio.to_thread(_verify, stored, password)
+        right = await self.verify(row["password_hash"] if row else None, password)
         return _physician(row) if row is not None and right else None
+
+    async def verify(self, stored: str | None, password: str) -> bool:
+        """Whether a password is the one of this hash; None takes as long, and is nobody's."""
+        async with self._hashing:
+            return await asyncio.to_thread(_verify, stored or _NOBODY, password) and bool(stored)
 
     async def sign_in(self, username: str, password: str) -> tuple[Physician, str] | None:
         """Check a password and open a session.

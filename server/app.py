@@ -31,6 +31,7 @@ from server.recordings import Recordings, folder_for
 from server.relays import Relays
 from server.services import Services
 from server.settings import Settings
+from server.staff import Staff
 from server.storage import Storage
 from server.supervise import keep_running
 from signaling.model import Timers
@@ -118,6 +119,7 @@ async def _wire(
     settings: Settings, base_url: str, storage: Storage, media: MediaPort, stack: AsyncExitStack
 ) -> Services:
     clock, accounts = Clock(), Accounts(storage, session_s=settings.session_s)
+    staff = Staff(storage, accounts, session_s=settings.session_s)
     node, tasks = _node(), Tasks()
     auditor, key_uses = Auditor(storage), KeyUses(storage)
     admission = Admission(_limits(settings))
@@ -173,6 +175,7 @@ async def _wire(
         base_url,
         storage,
         accounts,
+        staff,
         Keys(storage),
         key_uses,
         auditor,

@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
             action.add_argument("count", metavar="N", type=_count)
         action.set_defaults(run=run)
     _add_keys(commands)
+    _add_staff(commands.add_parser("staff", help="accounts of accountants and administrators"))
     return parser
 
 
@@ -133,6 +134,29 @@ def _since(text: str) -> int:
     return max(0, int(at.timestamp() * 1000))
 
 
+def _add_staff(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, means in (
+        ("add", "add an accountant or an administrator"),
+        ("list", "print user name, role, organization, name and id of each"),
+        ("password", "give somebody a new password; their sessions end"),
+        ("remove", "remove somebody; their sessions end, the name is never given again"),
+    ):
+        action = actions.add_parser(name, help=means)
+        add_options(action)
+        action.set_defaults(run=_staff, action=name)
+        if name != "list":
+            action.add_argument("username", metavar="USERNAME")
+        if name in ("add", "password"):
+            how = "read the password from standard input; else one is made and shown this once"
+            action.add_argument("--password-stdin", action="store_true", help=how)
+        if name == "add":
+            action.add_argument("--name", required=True, help="as the page addresses them")
+            action.add_argument("--role", choices=("accountant", "admin"), default="accountant")
+        if name in ("add", "list"):
+            action.add_argument("--organization", metavar="ID", help="whose staff")
+
+
 def _count(text: str) -> int:
     count = int(text)
     if count < 0:
@@ -159,6 +183,13 @@ def _quote(args: argparse.Namespace) -> int:
     for line in quoted["lines"]:
         print(line if isinstance(line, str) else line["text"])
     return 0
+
+
+def _staff(args: argparse.Namespace) -> int:
+    from server import staff_commands  # noqa: PLC0415
+
+    settings = Settings.from_args(args, os.environ)
+    return asyncio.run(staff_commands.run(settings, args.action, args))
 
 
 def _ledger_verify(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The demo clinic: one organization, one physician, one key, and a fresh link at every start."""
+"""The demo clinic: organization, physician, accountant, key, and a fresh link at every start."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from server.services import Demo, Services
 from server.storage import Storage
 
 ORGANIZATION, PHYSICIAN, USERNAME, KEY_NAME = "org_demo", "ph_demo", "doctor", "demo"
+STAFF, STAFF_USERNAME = "staff_demo", "accountant"
 TARIFF = {"voice_fen_per_min": 1097, "video_fen_per_min": 2207}  # illustrative
 
 
@@ -32,6 +33,7 @@ async def prepare(services: Services) -> Demo:
     before = _read(file)
     await create_clinic(services.storage)
     password = await _password(services, before.get("password", ""))
+    await _accountant(services, password)
     api_key = await _api_key(services, before.get("api_key", ""))
     order = Order(patient_name="李秀英", complaint="头晕三天，血压偏高", returning=False)
     async with services.storage.write() as conn:
@@ -111,6 +113,29 @@ async def _password(services: Services, before: str) -> str:
     return password
 
 
+async def _accountant(services: Services, password: str) -> None:
+    """Let the accountant in with the physician's password, also where the demo has no such yet."""
+    if await services.staff.check(STAFF_USERNAME, password):
+        return
+    staff, hashed = tables.staff, await services.accounts.hash_password(password)
+    async with services.storage.write() as conn:
+        mine = staff.c.id == STAFF
+        if not (await conn.execute(select(staff.c.id).where(mine))).first():
+            await conn.execute(
+                insert(staff).values(
+                    id=STAFF,
+                    organization_id=ORGANIZATION,
+                    username=STAFF_USERNAME,
+                    password_hash="",
+                    name="周敏 (Zhou Min)",
+                    role="accountant",
+                    created_at=wall_ms(),
+                )
+            )
+        values = {"password_hash": hashed, "removed_at": None}
+        await conn.execute(update(staff).where(mine).values(values))
+
+
 async def _api_key(services: Services, before: str) -> str:
     found = await services.keys.find(before) if before else None
     if found is not None and found.scopes == SCOPES:
@@ -128,6 +153,11 @@ Wenzhen is running. Open both links in a browser, side by side:
   Physician   {demo.console_url}
               name: {demo.username}   password: {demo.password}
   Patient     {demo.patient_url}
+
+Bills and statements of what was delivered, with the same password:
+
+  Accountant  {demo.base_url}/billing
+              name: {STAFF_USERNAME}   password: {demo.password}
 
 The records that billing systems pull:
 

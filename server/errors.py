@@ -8,6 +8,8 @@ ServerError
 ├── OrganizationUnclear  an organization is unknown, or was not named where there are several
 ├── ScopeUnknown         an API key was to get a scope that there is not
 ├── KeyUnknown           there is no such API key, or it works no more
+├── StaffUnknown         nobody has this user name
+├── StaffRefused         a staff account cannot be as it was asked for
 ├── MeterElsewhere       another process meters this consult
 └── AddressInUse         another program listens where we want to
 """
@@ -96,6 +98,22 @@ class KeyUnknown(ServerError):
             f"no API key {key_id[:40]} that works and was not replaced: see `wenzhen keys list`"
         )
         self.key_id = key_id
+
+
+class StaffUnknown(ServerError):
+    """No staff account has this user name."""
+
+    code = "staff_unknown"
+
+    def __init__(self, username: str) -> None:
+        super().__init__(f"nobody of the staff has the user name {username}")
+        self.username = username
+
+
+class StaffRefused(ServerError):
+    """A staff account cannot be as it was asked for; the text says why."""
+
+    code = "staff_refused"
 
 
 class MeterElsewhere(ServerError):

@@ -37,6 +37,11 @@ class ApiKey:
     organization_id: str
     scopes: frozenset[str]
 
+    @property
+    def actor(self) -> str:
+        """As the audit log names it."""
+        return f"key:{self.id}"
+
 
 @dataclass(frozen=True, slots=True)
 class NewKey:

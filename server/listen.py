@@ -12,7 +12,16 @@ from importlib.metadata import version
 
 from aiohttp import web
 
-from server.api import adjustments, consults, health, openapi, recordings, records, session
+from server.api import (
+    adjustments,
+    consults,
+    health,
+    openapi,
+    recordings,
+    records,
+    session,
+    staff,
+)
 from server.errors import AddressInUse, SettingsError
 from server.pages import add_pages, revalidate
 from server.problems import MAX_BODY_BYTES, problems
@@ -75,6 +84,7 @@ def application(services: Services) -> web.Application:
     app[SERVICES] = services
     operations = [
         *session.OPERATIONS,
+        *staff.OPERATIONS,
         *consults.OPERATIONS,
         *records.OPERATIONS,
         *adjustments.OPERATIONS,

@@ -15,6 +15,7 @@ from server.lines import Lines
 from server.recordings import Recordings
 from server.security import Throttle
 from server.settings import Settings
+from server.staff import Staff
 from server.storage import Storage
 from signaling.site import Site
 
@@ -39,6 +40,7 @@ class Services:
     base_url: str
     storage: Storage
     accounts: Accounts
+    staff: Staff
     keys: Keys
     key_uses: KeyUses
     auditor: Auditor

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.errors import SettingsError
 
@@ -167,7 +168,8 @@ OPTIONS: Final = (
     Option("tls_key", str, "private key of the certificate (PEM)"),
     Option("trusted_proxies", _networks, "networks whose X-Forwarded-For and -Proto are believed"),
     Option("log_format", _log_format, "json, or text for people"),
-    Option("session_s", _seconds, "how long a physician stays signed in, seconds"),
+    Option("timezone", str, "IANA time zone in which the clinic's days and months begin"),
+    Option("session_s", _seconds, "how long physicians and staff stay signed in, seconds"),
     Option("drain_s", _seconds, "how long SIGTERM waits for running calls, seconds"),
     Option("offered_s", _seconds, "a patient called and not answering returns to the queue after"),
     Option("connecting_s", _seconds, "media must flow both ways within"),
@@ -216,6 +218,7 @@ class Settings:
     tls_key: str = ""
     trusted_proxies: tuple[Network, ...] = ()
     log_format: str = "text"
+    timezone: str = "Asia/Shanghai"
     session_s: int = 12 * 3600
     drain_s: int = 30
     offered_s: int = 45
@@ -248,8 +251,17 @@ class Settings:
             raise SettingsError("--database-url", f"starts with {' or '.join(DATABASES)}")
         if bool(self.turn_urls) != bool(self.turn_secret):
             raise SettingsError("--turn-urls", "needs --turn-secret, and the other way round")
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, OSError, ValueError) as error:
+            raise SettingsError("--timezone", "not in this machine's tzdata (IANA)") from error
         if not (self.media_udp or self.media_tcp):
             raise SettingsError("--media-udp", "UDP and TCP cannot both be off")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of :attr:`timezone`."""
+        return ZoneInfo(self.timezone)
 
     @property
     def sql_url(self) -> str:

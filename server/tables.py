@@ -49,6 +49,29 @@ sessions = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 
+staff = Table(
+    "staff",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("username", String(64), nullable=False, unique=True),
+    Column("password_hash", String(200), nullable=False),  # argon2id, RFC 9106
+    Column("name", String(100), nullable=False),
+    Column("role", String(16), nullable=False),  # server.staff.ROLES
+    Column("created_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger),
+)
+"""Who is removed stays in it: the audit log names people by id, and a name is never given again."""
+
+staff_sessions = Table(
+    "staff_sessions",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),  # SHA-256 of the cookie
+    Column("staff_id", ForeignKey("staff.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
 api_keys = Table(
     "api_keys",
     metadata,

@@ -26,4 +26,8 @@ if ! "$python" -m venv "$venv" >/dev/null 2>&1; then
     exit 1
   fi
 fi
+if [ ! -e /usr/share/zoneinfo/UTC ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  apt-get update -qq  # months begin in a time zone
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq tzdata >/dev/null 2>&1
+fi
 "$venv/bin/pip" install -q --disable-pip-version-check 'setuptools>=77' 2>/dev/null || true

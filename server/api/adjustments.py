@@ -99,7 +99,7 @@ async def create_adjustment(request: web.Request) -> web.Response:
     ``Idempotency-Key`` and body, it answers as the first time and changes nothing.
     """
     key = await authorized(request, SCOPE)
-    asker = Asker(key.organization_id, f"key:{key.id}", _idempotency_key(request))
+    asker = Asker(key.organization_id, key.actor, _idempotency_key(request))
     wanted = (await read_model(request, NewAdjustment)).correction()
     try:
         adjusted = await adjust(request.app[SERVICES].storage, asker, wanted)

@@ -6,16 +6,19 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 from pydantic import BaseModel
 
+from server.api.cookies import SessionCookie, from_own_page
 from server.keys import ApiKey
-from server.problems import Problem
+from server.problems import Problem, route_of
 from server.services import SERVICES
+from server.staff import StaffMember
 
 _ID = re.compile(r"[A-Za-z0-9_]{1,128}", re.ASCII)
+STAFF_COOKIE: Final = SessionCookie("wenzhen_staff")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -73,12 +76,68 @@ def has_form_of_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-async def authorized(request: web.Request, *scopes: str) -> ApiKey:
-    """The API key of a request (RFC 6750).
+class Caller(Protocol):
+    """Who asks: an API key, or somebody of the staff. ``actor`` is for the audit log."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def organization_id(self) -> str: ...  # noqa: D102
+    @property
+    def scopes(self) -> frozenset[str]: ...  # noqa: D102
+    @property
+    def actor(self) -> str: ...  # noqa: D102
+
+
+async def authorized(request: web.Request, *scopes: str) -> Caller:
+    """The API key of a request (RFC 6750), or without one whose staff session its cookie is.
 
     Raises:
-        Problem: 401 without a valid key, 403 when it has none of ``scopes``, 429 too often.
+        Problem: 401 without either, 403 when it has none of ``scopes``, or when another site's
+            page uses the cookie, 429 too often.
     """
+    services = request.app[SERVICES]
+    found: Caller
+    member = None if "Authorization" in request.headers else await staff_member(request)
+    if member is not None:
+        from_own_page(request)
+        found = member
+    else:
+        found = await _key(request)
+    wait_s = services.key_throttle.wait_s(found.id, time.monotonic())
+    if wait_s:
+        raise Problem(429, "too_many", "too many requests", Retry_After=str(int(wait_s) + 1))
+    if found.scopes.isdisjoint(scopes):
+        scope = " or ".join(scopes)
+        services.auditor.note(found.actor, "scope_refused", None, scope)
+        raise Problem(
+            403,
+            "scope_missing",
+            f"the scope {scope} is missing",
+            WWW_Authenticate='Bearer error="insufficient_scope"',
+        )
+    if member is not None:
+        services.auditor.note(member.actor, "staff_request", None, _what(request))
+    else:
+        services.key_uses.note(found.id)
+        operation = getattr(request.match_info.handler, "__name__", "")
+        services.auditor.note(found.actor, "key_used", None, operation)
+    return found
+
+
+async def staff_member(request: web.Request) -> StaffMember | None:
+    """Whose staff session the cookie of a request is."""
+    token = STAFF_COOKIE.token_of(dict(request.cookies))
+    return await request.app[SERVICES].staff.session(token) if token else None
+
+
+def _what(request: web.Request) -> str:
+    """Method, route and ids of a request, for the audit log: no text that somebody else chose."""
+    ids = [text for text in request.match_info.values() if has_form_of_id(text)]
+    return " ".join([request.method, route_of(request), *ids])
+
+
+async def _key(request: web.Request) -> ApiKey:
     services = request.app[SERVICES]
     kind, _, key = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not 16 <= len(key) <= 128:
@@ -96,19 +155,4 @@ async def authorized(request: web.Request, *scopes: str) -> ApiKey:
             "this API key is unknown, revoked or over",
             WWW_Authenticate='Bearer error="invalid_token"',
         )
-    wait_s = services.key_throttle.wait_s(found.id, time.monotonic())
-    if wait_s:
-        raise Problem(429, "too_many", "too many requests", Retry_After=str(int(wait_s) + 1))
-    if found.scopes.isdisjoint(scopes):
-        scope = " or ".join(scopes)
-        services.auditor.note(f"key:{found.id}", "scope_refused", None, scope)
-        raise Problem(
-            403,
-            "scope_missing",
-            f"this API key lacks the scope {scope}",
-            WWW_Authenticate='Bearer error="insufficient_scope"',
-        )
-    services.key_uses.note(found.id)
-    operation = getattr(request.match_info.handler, "__name__", "")
-    services.auditor.note(f"key:{found.id}", "key_used", None, operation)
     return found

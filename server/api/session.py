@@ -7,18 +7,20 @@ import time
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
+from server.api.cookies import SessionCookie
 from server.api.operation import Operation
 from server.problems import Problem, json_response, read_model
-from server.security import client_address, is_secure
+from server.security import client_address
 from server.services import SERVICES
 from signaling.case import Physician
 
-COOKIE = "wenzhen_session"
-SECURE_COOKIE = "__Host-wenzhen_session"  # RFC 6265bis §4.1.3.2: bound to host, path and HTTPS
+_COOKIE = SessionCookie("wenzhen_session")
+COOKIE, SECURE_COOKIE = _COOKIE.name, _COOKIE.secure_name
+token_of = _COOKIE.token_of
 
 
 class SignIn(BaseModel):
-    """A physician's name and password."""
+    """A name and a password."""
 
     model_config = ConfigDict(extra="forbid")
     username: str = Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")
@@ -38,11 +40,6 @@ class SignedIn(BaseModel):
     physician: Who
 
 
-def token_of(cookies: dict[str, str]) -> str | None:
-    """The session token among a request's cookies."""
-    return cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
-
-
 async def current(request: web.Request) -> Physician:
     """The physician of the request's cookie.
 
@@ -56,18 +53,21 @@ async def current(request: web.Request) -> Physician:
     return physician
 
 
-async def sign_in(request: web.Request) -> web.Response:
-    """Check the password; too many tries from one address or for one name wait."""
+def slow_down(request: web.Request, name: str) -> None:
+    """Let too many tries to sign in from one address or for one name wait.
+
+    Raises:
+        Problem: 429.
+    """
     services = request.app[SERVICES]
-    body = await read_model(request, SignIn)
-    trusted = services.settings.trusted_proxies
-    address, now_s = client_address(request, trusted), time.monotonic()
+    address = client_address(request, services.settings.trusted_proxies)
+    now_s = time.monotonic()
     # by address and name, so that a stranger who knows a name cannot lock its owner out; by name
     # alone far more generously, against many addresses at once
     waits = (
-        services.sign_in_throttle.wait_s(f"{address} as {body.username}", now_s),
+        services.sign_in_throttle.wait_s(f"{address} as {name}", now_s),
         services.address_throttle.wait_s(address, now_s),
-        services.name_throttle.wait_s(body.username, now_s),
+        services.name_throttle.wait_s(name, now_s),
     )
     if wait_s := max(waits):
         raise Problem(
@@ -76,23 +76,21 @@ async def sign_in(request: web.Request) -> web.Response:
             "too many tries: wait a little",
             Retry_After=str(int(wait_s) + 1),
         )
+
+
+async def sign_in(request: web.Request) -> web.Response:
+    """Check the password; too many tries from one address or for one name wait."""
+    services = request.app[SERVICES]
+    body = await read_model(request, SignIn)
+    slow_down(request, body.username)
     signed_in = await services.accounts.sign_in(body.username, body.password)
     if signed_in is None:
         services.auditor.note("anonymous", "sign_in_refused")
         raise Problem(401, "wrong_password", "this name or password is wrong")
     physician, token = signed_in
     services.auditor.note(f"physician:{physician.id}", "sign_in")
-    secure = is_secure(request, trusted)
     response = web.Response(status=204)
-    response.set_cookie(
-        SECURE_COOKIE if secure else COOKIE,
-        token,
-        max_age=services.settings.session_s,
-        httponly=True,
-        secure=secure,
-        samesite="Strict",
-        path="/",
-    )
+    _COOKIE.give(request, response, token)
     return response
 
 
@@ -112,8 +110,7 @@ async def sign_out(request: web.Request) -> web.Response:
         services.site.pages.signed_out(physician.id)
         services.auditor.note(f"physician:{physician.id}", "sign_out")
     response = web.Response(status=204)
-    for name in (COOKIE, SECURE_COOKIE):
-        response.del_cookie(name, path="/", secure=name == SECURE_COOKIE, samesite="Strict")
+    _COOKIE.take_back(response)
     return response
 
 
