@@ -8,7 +8,10 @@ MAX_MISSING: Final = 128
 """Packets that are asked for at once; with more missing only a keyframe helps."""
 
 REPAIR_MS: Final = 1_000
-"""How long a missing packet is asked for; later it is given up."""
+"""How long a missing packet is waited for; later a keyframe is asked for."""
+
+REPAIRS_MS: Final = (800, 2_000)
+"""On a long way: to wait for two repairs, but at least so long, and to ask for four, at most."""
 
 KEEP_MS: Final = 3_000
 """How long it is still taken when it comes after all: a receiver waits so long for a frame."""
@@ -19,6 +22,9 @@ NACK_INTERVALS_MS: Final = (30, 100, 400)
 KEYFRAME_INTERVAL_MS: Final = 500
 KEYFRAME_UNDER_WAY_MS: Final = 1_500
 """On a weak line a keyframe takes a second: another one would only stand in its way."""
+
+KEYFRAME_BEGINS_MS: Final = 500
+"""Beside the round trip: when none has begun to arrive by then, it or the request was lost."""
 
 _NEVER: Final = 1 << 62
 
@@ -142,22 +148,27 @@ class ReceiveTracker:
         self.broken = any(at_ms == _NEVER for _, at_ms in self.missing.values())
 
     def due_nacks(self, now_ms: int, round_trip_ms: int | None = None) -> list[int]:
-        """Which packets to ask for now: each at once, then three times a round trip.
+        """Which packets to ask for now: each at once, then five times a round trip.
 
-        A line that loses packets loses repairs too: to wait for each costs round trips that a
-        picture does not have, as they end after `REPAIR_MS`.
+        A line that loses packets loses repairs too, and a sender repeats one no sooner than after
+        a round trip: it must not wait for the request as well.
         """
         least, unknown, most = NACK_INTERVALS_MS
-        interval_ms = unknown
+        interval_ms, broken_ms, asked_ms = unknown, REPAIR_MS, REPAIR_MS
         if round_trip_ms is not None:
-            interval_ms = max(least, min(round_trip_ms // 3, most))
+            interval_ms = max(least, min(round_trip_ms // 5, most))
+            soonest_ms, longest_ms = REPAIRS_MS
+            broken_ms = max(soonest_ms, min(2 * round_trip_ms + interval_ms, REPAIR_MS))
+            asked_ms = max(REPAIR_MS, min(9 * round_trip_ms // 2, longest_ms))
         due: list[int] = []
         for sequence, (since_ms, at_ms) in list(self.missing.items()):
             if now_ms - since_ms >= KEEP_MS:
                 del self.missing[sequence]
-            elif now_ms - since_ms >= REPAIR_MS:
-                self.missing[sequence] = (since_ms, _NEVER)
+                continue
+            if now_ms - since_ms >= broken_ms:
                 self.broken = True
+            if now_ms - since_ms >= asked_ms:
+                self.missing[sequence] = (since_ms, _NEVER)
             elif at_ms <= now_ms:
                 self.missing[sequence] = (since_ms, now_ms + interval_ms)
                 due.append(sequence)
@@ -216,9 +227,15 @@ class KeyframeRequests:
         if self._asked_ms is None or now_ms - self._asked_ms >= KEYFRAME_INTERVAL_MS:
             self._wanted = True
 
-    def want_repair(self, now_ms: int) -> None:
-        """What is missing needs a keyframe, unless one is under way that was asked for before."""
-        if self._asked_ms is None or now_ms - self._asked_ms >= KEYFRAME_UNDER_WAY_MS:
+    def want_repair(self, now_ms: int, round_trip_ms: int | None = None) -> None:
+        """What is missing needs a keyframe, unless one is under way that was asked for before.
+
+        Once one has begun to arrive, what is missing before it counts no more (`ReceiveTracker`).
+        """
+        under_way_ms = KEYFRAME_UNDER_WAY_MS
+        if round_trip_ms is not None:
+            under_way_ms = min(KEYFRAME_BEGINS_MS + round_trip_ms, KEYFRAME_UNDER_WAY_MS)
+        if self._asked_ms is None or now_ms - self._asked_ms >= under_way_ms:
             self._wanted = True
 
     def due(self, now_ms: int) -> bool:

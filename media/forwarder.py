@@ -219,6 +219,17 @@ class Forwarder:
         found = self._history.find(sequence, now_ms)
         return None if found is None else self._again(*found)
 
+    def is_lost(self, sequence: int, now_ms: int, patience_ms: int) -> bool:
+        """As `History.is_lost`, for one of the receiver's sequence numbers."""
+        return self._history is not None and self._history.is_lost(sequence, now_ms, patience_ms)
+
+    def keyframe_since(self, since_ms: int) -> list[int]:
+        """As `History.keyframe_since`, of all that was sent."""
+        if self._history is None:
+            return []
+        end = self._highest + self._sequence_offset + 1
+        return self._history.keyframe_since(end, since_ms)
+
     def _again(self, packet: bytearray, elapsed_ms: int) -> bytes:
         stream = self.stream
         if stream.rtx_ssrc is None or stream.rtx_payload_type is None:

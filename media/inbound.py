@@ -464,7 +464,7 @@ class Inbound:
                     rtcp.receiver_report(self._ssrc, ()) + rtcp.nack(self._ssrc, source.ssrc, due)
                 )
             elif (due or source.tracker.broken) and track.outputs and track.kind == "video":
-                track.keyframes.want_repair(now_ms)
+                track.keyframes.want_repair(now_ms, self.round_trip_ms)
                 self.request_keyframes(now_ms)
 
     def tick(self, now_ms: int) -> None:

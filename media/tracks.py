@@ -6,7 +6,12 @@ from typing import Final, Protocol
 
 from media.dtls import PacketBuffer
 from media.estimates import Estimates
-from media.feedback import KeyframeRequests, ReceiveTracker
+from media.feedback import (
+    KEYFRAME_INTERVAL_MS,
+    KEYFRAME_UNDER_WAY_MS,
+    KeyframeRequests,
+    ReceiveTracker,
+)
 from media.flow import Flow
 from media.forwarder import Forwarder, OutgoingStream
 from media.history import MAX_ON_ITS_WAY_MS
@@ -23,6 +28,10 @@ RESEND_BUDGET: Final = 100
 
 LONG_WAY_MS: Final = 150
 """From this round trip on a repair is sent twice: another one would come too late."""
+
+PATIENCE_MS: Final = 800
+"""What is asked for later than this after it was sent, or than two round trips if they are longer,
+was sent again in vain: a keyframe may come sooner."""
 
 KEYFRAME_ON_ITS_WAY_MS: Final = 300
 """How long after its first packet a keyframe may be incomplete, beside the round trip."""
@@ -177,6 +186,8 @@ class Subscription:
         "_cname",
         "_codec",
         "_extensions",
+        "_gave_up_ms",
+        "_guards",
         "_plays",
         "_source",
         "active",
@@ -225,6 +236,8 @@ class Subscription:
         self._plays: int | None = None  # the number of the music that was sent last
         self._source: Source | None = None  # whose packets the forwarder continues
         self._budget = RESEND_BUDGET
+        self._gave_up_ms: int | None = None
+        self._guards = False  # the keyframe that was then asked for has not been seen yet
         self.reports = Reports(self.stream.clock_rate)
 
     def fits(self, section: Section) -> bool:
@@ -333,6 +346,9 @@ class Subscription:
         sent = 0
         if not self.active:
             return sent
+        patience_ms = max(PATIENCE_MS, round_trip_ms * 2)
+        if any(self.forwarder.is_lost(s, now_ms, patience_ms) for s in sequences):
+            self._give_up(now_ms, round_trip_ms)
         for sequence in sequences:
             if self._budget <= 0:
                 break
@@ -347,12 +363,42 @@ class Subscription:
                     sent += 1
         return sent
 
+    def _give_up(self, now_ms: int, round_trip_ms: int) -> None:
+        """Ask for a keyframe in place of what the receiver waits for in vain.
+
+        A browser would do so by itself, but only when its picture has stood still for three
+        seconds. While a keyframe is on its way, with one repair, what was before it is still asked
+        for: that is no reason for another one.
+        """
+        track, before_ms = self.track, self._gave_up_ms
+        arrives_ms = KEYFRAME_INTERVAL_MS + 2 * min(round_trip_ms, PATIENCE_MS)
+        if track is None or (before_ms is not None and now_ms - before_ms < arrives_ms):
+            return
+        self._gave_up_ms = now_ms
+        self._guards = True
+        track.want_keyframe()
+        track.sender.request_keyframes(now_ms)
+
+    def _guard(self, since_ms: int, now_ms: int) -> None:
+        """Send a keyframe once more that was asked for in need: of many packets one is lost."""
+        numbers = self.forwarder.keyframe_since(since_ms)
+        self._guards = not numbers and now_ms - since_ms < KEYFRAME_UNDER_WAY_MS
+        packet = PacketBuffer()
+        for number in numbers[: self._budget]:
+            copy = self.forwarder.repeat(number, now_ms)
+            if copy is not None:
+                self._budget -= 1
+                packet.data[: len(copy)] = copy
+                self.receiver.send_rtp_now(packet, len(copy))
+
     def tick(self, now_ms: int, round_trip_ms: int | None) -> None:
         """Each 100 ms: refill the budget, keep asking for the keyframe that is waited for.
 
         `round_trip_ms` is the receiver's, None while unknown.
         """
         self._budget = RESEND_BUDGET
+        if self._guards and self._gave_up_ms is not None:
+            self._guard(self._gave_up_ms, now_ms)
         self.forwarder.expire(now_ms, round_trip_ms)
         if self.active and self.forwarder.waiting and self.track is not None:
             self.track.want_keyframe_again(now_ms)

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from media.feedback import (
     KEEP_MS,
+    KEYFRAME_BEGINS_MS,
     KEYFRAME_INTERVAL_MS,
     KEYFRAME_UNDER_WAY_MS,
     MAX_MISSING,
     NACK_INTERVALS_MS,
     REPAIR_MS,
+    REPAIRS_MS,
     KeyframeRequests,
     ReceiveTracker,
 )
@@ -56,18 +58,32 @@ def gap() -> ReceiveTracker:
 
 
 @given(round_trip_ms=st.none() | st.integers(0, 5_000), step_ms=st.integers(5, 100))
-def test_a_gap_is_asked_for_thrice_a_round_trip_then_given_up(
+def test_a_gap_is_asked_for_often_in_a_round_trip_then_given_up(
     round_trip_ms: int | None, step_ms: int
 ) -> None:
-    """Repairs get lost as well; a second later a keyframe is the better repair."""
+    """Repairs get lost as well, and on a long way four of them are worth waiting for."""
     tracker = gap()
     least, unknown, most = NACK_INTERVALS_MS
-    wait_ms = unknown if round_trip_ms is None else max(least, min(most, round_trip_ms // 3))
+    wait_ms = unknown if round_trip_ms is None else max(least, min(most, round_trip_ms // 5))
     asked = [at for at in range(0, KEEP_MS, step_ms) if tracker.due_nacks(at, round_trip_ms)]
     assert asked[0] == 0
-    assert asked[-1] < REPAIR_MS
+    longest_ms = REPAIR_MS
+    if round_trip_ms is not None:
+        longest_ms = max(REPAIR_MS, min(REPAIRS_MS[1], round_trip_ms * 9 // 2))
+    assert longest_ms - wait_ms - step_ms <= asked[-1] < longest_ms
     pauses = [later - sooner for sooner, later in pairwise(asked)]
     assert all(wait_ms <= pause < wait_ms + step_ms for pause in pauses)
+
+
+@given(round_trip_ms=st.integers(0, 5_000))
+def test_a_keyframe_is_wanted_when_two_repairs_did_not_come(round_trip_ms: int) -> None:
+    """It needs a round trip too: to be back within two seconds it must be asked for beside them."""
+    tracker, least_ms = gap(), REPAIRS_MS[0]
+    broken = 0
+    while not tracker.broken:
+        broken += 10
+        tracker.due_nacks(broken, round_trip_ms)
+    assert max(least_ms, min(2 * round_trip_ms, REPAIR_MS)) <= broken <= REPAIR_MS
 
 
 def test_what_was_given_up_is_taken_when_it_comes_after_all() -> None:
@@ -169,3 +185,16 @@ def test_a_keyframe_that_is_under_way_is_waited_for() -> None:
         if requests.due(now_ms):
             asked.append(now_ms)
     assert asked == [0, 1_500, 3_000, 4_500]
+
+
+@given(round_trip_ms=st.integers(0, 5_000))
+def test_a_keyframe_that_does_not_begin_is_asked_for_again(round_trip_ms: int) -> None:
+    """It was lost, or the request was; when it begins, nothing before it is missing any more."""
+    requests = KeyframeRequests()
+    requests.want()
+    assert requests.due(0)
+    begins_ms = min(KEYFRAME_BEGINS_MS + round_trip_ms, KEYFRAME_UNDER_WAY_MS)
+    requests.want_repair(begins_ms - 1, round_trip_ms)
+    assert not requests.due(begins_ms - 1)
+    requests.want_repair(begins_ms, round_trip_ms)
+    assert requests.due(begins_ms)

@@ -4,6 +4,7 @@ import struct
 
 from media import MediaPort, Room, rtcp
 from media.feedback import KEYFRAME_INTERVAL_MS, KEYFRAME_UNDER_WAY_MS, REPAIR_MS
+from media.history import UNKNOWN_HISTORY_MS
 from tests.media.peers import (
     DELTA_FRAME,
     KEYFRAME,
@@ -111,6 +112,26 @@ async def test_a_sender_without_nack_is_asked_for_a_keyframe(
     await patient.until(lambda: asked(patient, rtcp.KeyframeRequest(patient.video_ssrc)))
     for peer in (patient, physician):
         await peer.close()
+
+
+async def test_a_keyframe_is_asked_for_in_place_of_what_is_not_kept_any_more(
+    pair: tuple[Peer, Peer], port: MediaPort, room: Room, listener: Listener
+) -> None:
+    """On a line that has just become longer; a browser would wait three seconds before it asks."""
+    patient, physician = pair
+    await see_each_other(pair, room, listener)
+    assert port._ticker is not None
+    port._ticker.cancel()
+    room.tick(port.now_ms() + KEYFRAME_INTERVAL_MS)  # one that was wanted before is out now
+    await patient.bind()
+    patient.rtcp.clear()
+    room.tick(port.now_ms() + UNKNOWN_HISTORY_MS + 100)
+    about = ssrc(physician.rtp[0])
+    await physician.send_rtcp(rtcp.nack(1, about, [sequence(physician.rtp[0])]))
+    await physician.bind()  # answered after what was sent before
+    room.tick(port.now_ms() + 2 * KEYFRAME_INTERVAL_MS)
+    await patient.until(lambda: asked(patient, rtcp.KeyframeRequest(patient.video_ssrc)))
+    assert port.counters.retransmitted == 0
 
 
 async def test_a_nack_for_what_we_miss_ourselves_is_not_counted_as_answered(
