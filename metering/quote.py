@@ -1,8 +1,12 @@
-"""What `wenzhen quote` answers: a tariff and seconds in, the charge and its arithmetic out."""
+"""What `wenzhen quote` and `POST /api/v1/quotes` answer.
+
+A tariff and seconds in, the charge and its arithmetic out.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -29,12 +33,19 @@ def parse_segments(text: str) -> dict[Mode, int]:
     return seconds
 
 
-def quote(tariff: Tariff, mode_seconds: dict[Mode, int]) -> dict[str, Any]:
-    """Give the charge, its split and its arithmetic, ready for JSON."""
-    charge: Charge = rate(tariff, mode_seconds)
+def quote(
+    tariff: Tariff, mode_seconds: Mapping[Mode, int], *, ended_by_fault: bool = False
+) -> dict[str, Any]:
+    """Give the charge, its split and its arithmetic, ready for JSON.
+
+    Raises:
+        RatingError: as `rate`.
+    """
+    charge: Charge = rate(tariff, mode_seconds, fault_ended=ended_by_fault)
     return {
         "charge_fen": charge.charge_fen,
         "currency": tariff.currency,
+        "waived": charge.waived,
         **asdict(charge.split),
         "mode_seconds": {mode.value: mode_seconds[mode] for mode in Mode},
         "billable_s": sum(mode_seconds.values()),
@@ -44,10 +55,13 @@ def quote(tariff: Tariff, mode_seconds: dict[Mode, int]) -> dict[str, Any]:
     }
 
 
-def run_quote(tariff_text: str | bytes, segments_text: str) -> dict[str, Any]:
+def run_quote(
+    tariff_text: str | bytes, segments_text: str, *, ended_by_fault: bool = False
+) -> dict[str, Any]:
     """Quote from the two texts that the command line has.
 
     Raises:
         TariffError, RatingError: the message is one sentence for the person at the terminal.
     """
-    return quote(parse_tariff(tariff_text), parse_segments(segments_text))
+    tariff, mode_seconds = parse_tariff(tariff_text), parse_segments(segments_text)
+    return quote(tariff, mode_seconds, ended_by_fault=ended_by_fault)

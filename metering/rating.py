@@ -1,7 +1,7 @@
 """Seconds to a charge and its split: integer arithmetic, rounded half-up to one fen, once.
 
-A price per minute times seconds is an integer count of sixtieths of a fen, so the whole sum is
-exact until its one rounding.
+A fen is the minor unit of the tariff's currency. A price per minute times seconds is an integer
+count of sixtieths of a fen, so the whole sum is exact until its one rounding.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from metering.currency import decimal, money
 from metering.errors import RatingError
 from metering.tariff import Channel, FeeBearer, Tariff
 from metering.terms import Mode
@@ -100,20 +101,28 @@ def _price(tariff: Tariff, seconds: Mapping[Mode, int]) -> list[Line]:
             text = f"{mode}: {after_free_s} s in steps of {rule} are {rounded_s} s"
             lines.append(Line("increment", text, mode, rounded_s))
         price = tariff.rate_fen_per_min(mode)
-        text = f"{mode}: {rounded_s} s x {price} fen/min = {rounded_s * price}/60 fen"
+        each = f"{money(price, tariff.currency)}/min"
+        text = f"{mode}: {rounded_s} s x {each} = {_sixtieths(tariff, rounded_s * price)}"
         lines.append(Line("price", text, mode, rounded_s, rounded_s * price))
         total_60ths += rounded_s * price
         charged_s += rounded_s
-    lines.append(Line("sum", f"sum: {total_60ths}/60 fen", fen_60ths=total_60ths))
+    text = f"sum: {_sixtieths(tariff, total_60ths)}"
+    lines.append(Line("sum", text, fen_60ths=total_60ths))
     fen = (2 * total_60ths + 60) // 120
     if charged_s and fen < tariff.minimum_fen:
         fen = tariff.minimum_fen
-        lines.append(Line("minimum", f"at least {fen} fen", fen=fen))
+        lines.append(Line("minimum", f"at least {money(fen, tariff.currency)}", fen=fen))
     if tariff.cap_fen is not None and fen > tariff.cap_fen:
         fen = tariff.cap_fen
-        lines.append(Line("cap", f"at most {fen} fen", fen=fen))
-    lines.append(Line("charge", f"charge, rounded half-up once: {fen} fen", fen=fen))
+        lines.append(Line("cap", f"at most {money(fen, tariff.currency)}", fen=fen))
+    text = f"charge, rounded half-up once: {money(fen, tariff.currency)}"
+    lines.append(Line("charge", text, fen=fen))
     return lines
+
+
+def _sixtieths(tariff: Tariff, fen_60ths: int) -> str:
+    """Write an exact amount as a calculator gives it: `4662.25/60 CNY`."""
+    return f"{decimal(fen_60ths, tariff.currency)}/60 {tariff.currency}"
 
 
 def _without_allowance(
@@ -161,12 +170,14 @@ def split_of(tariff: Tariff, charge_fen: int) -> Split:
 
 def _explain(tariff: Tariff, split: Split) -> list[Line]:
     how = "on top" if tariff.fee_bearer is FeeBearer.PATIENT else "deducted"
-    share = f"platform, {tariff.platform_share} of the charge, {how}: {split.platform_fen} fen"
+    parts = (
+        ("platform", f"platform, {tariff.platform_share} of the charge, {how}", split.platform_fen),
+        ("physician", "physician", split.physician_fen),
+        ("insurer", "insurer", split.insurer_fen),
+        ("patient", "patient", split.patient_fen),
+    )
     return [
-        Line("platform", share, fen=split.platform_fen),
-        Line("physician", f"physician: {split.physician_fen} fen", fen=split.physician_fen),
-        Line("insurer", f"insurer: {split.insurer_fen} fen", fen=split.insurer_fen),
-        Line("patient", f"patient: {split.patient_fen} fen", fen=split.patient_fen),
+        Line(step, f"{text}: {money(fen, tariff.currency)}", fen=fen) for step, text, fen in parts
     ]
 
 

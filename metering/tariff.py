@@ -1,7 +1,7 @@
 """A price list, frozen into the consult when the patient agrees to it.
 
-All amounts are integers in fen (1/100 of the currency). The platform's share is an exact decimal
-and is never a binary float, not even while it is read: `0.07` in JSON is seven hundredths.
+All amounts are integers in fen, the minor unit of the currency. The platform's share is an exact
+decimal and is never a binary float, not even while it is read: `0.07` in JSON is seven hundredths.
 """
 
 from __future__ import annotations
@@ -16,21 +16,14 @@ from typing import Annotated, Any, Final
 import rfc8785
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from metering.currency import is_known
 from metering.errors import TariffError
 from metering.terms import Mode
 
 MAX_FEN: Final = 100_000_000
-"""One million CNY: no single price, minimum or cap is above it."""
+"""One million CNY, or as many minor units of another: no price, minimum or cap is above it."""
 MAX_TARIFF_BYTES: Final = 16_384
 _SHARE_STEP: Final = Decimal("0.000001")
-
-# fmt: off
-_NOT_HUNDREDTHS: Final = frozenset({
-    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND",
-    "VUV", "XAF", "XOF", "XPF", "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND", "CLF", "UYW",
-})
-# fmt: on
-"""ISO 4217 currencies whose minor unit is not 1/100: amounts in hundredths would be wrong."""
 
 
 class Channel(StrEnum):
@@ -64,8 +57,8 @@ def _share(value: object) -> str:
 
 
 def _currency(value: object) -> object:
-    if isinstance(value, str) and value in _NOT_HUNDREDTHS:
-        raise ValueError("its minor unit is not 1/100, and amounts are in hundredths")
+    if isinstance(value, str) and not is_known(value):
+        raise ValueError("must be an ISO 4217 code of a currency that has a minor unit")
     return value
 
 
@@ -126,7 +119,12 @@ class Tariff(BaseModel):
         It is shown to the patient and stored with the agreement, so two texts that mean the
         same prices have the same digest.
         """
-        return hashlib.sha256(rfc8785.dumps(self.as_dict())).hexdigest()
+        return hashlib.sha256(self.canonical).hexdigest()
+
+    @property
+    def canonical(self) -> bytes:
+        """The RFC 8785 form with all defaults written out; `parse_tariff` reads it back."""
+        return rfc8785.dumps(self.as_dict())
 
     def rate_fen_per_min(self, mode: Mode) -> int:
         """Give the price of a minute in `mode`."""

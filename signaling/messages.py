@@ -8,7 +8,7 @@ What both pages show of a consult comes as a whole :class:`PatientView` or
 :class:`PhysicianView` with the number ``n`` of the last event it contains: a page that lost its
 connection names the last ``n`` it saw and receives the events after it and the view of now.
 
-Units are in the names: ``_ms`` milliseconds, ``_fen`` 1/100 of the currency, ``_at`` RFC 3339
+Units are in the names: ``_ms`` milliseconds, ``_fen`` minor units of the currency, ``_at`` RFC 3339
 UTC. `docs/protocol.md` is checked against this module by a test.
 """
 

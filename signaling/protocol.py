@@ -36,7 +36,7 @@ and no binary packets. A frame that is no message of this document closes its pa
 - A refused connection has the code as `message`, and as `code` in its `data`. After three
   refusals the WebSocket is closed.
 
-Units are in the names: `_ms` milliseconds, `_s` seconds, `_fen` 1/100 of the currency, `_at`
+Units are in the names: `_ms` milliseconds, `_s` seconds, `_fen` minor units of the currency, `_at`
 RFC 3339 UTC. docs/lifecycle.md says what the commands do.
 """
 

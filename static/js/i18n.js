@@ -3,6 +3,7 @@
  * its file and name it here.
  */
 
+import { exponent } from "./currency.js";
 import { en } from "./i18n/en.js";
 import { zhCN } from "./i18n/zh-CN.js";
 
@@ -60,18 +61,19 @@ export class Words {
   }
 
   /**
-   * @param {number} fen  1/100 of the currency  @param {string} currency  ISO 4217
-   * @param {number} [digits]  at most so many behind the point
+   * @param {number} fen  minor units of the currency  @param {string} currency  ISO 4217
+   * @param {number} [more]  at most so many digits behind those of the minor unit
    */
-  money(fen, currency, digits = 2) {
+  money(fen, currency, more = 0) {
+    const digits = exponent(currency);
     const format = new Intl.NumberFormat(this.language, {
       style: "currency",
       currency,
       currencyDisplay: "narrowSymbol",
-      minimumFractionDigits: 2,
-      maximumFractionDigits: digits,
+      minimumFractionDigits: digits,
+      maximumFractionDigits: digits + more,
     });
-    return format.format(fen / 100);
+    return format.format(fen / 10 ** digits);
   }
 
   /** @param {number} value  @param {number} digits  at most so many behind the point */

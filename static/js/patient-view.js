@@ -233,6 +233,6 @@ function chargeLine(line, view, words) {
     mode: line.mode ? words.t(`summary.${line.mode}`) : "",
     time: words.duration(line.seconds ?? 0),
     price: line.mode ? words.money(view.price[`${line.mode}_fen_per_min`], currency) : "",
-    amount: words.money(fen, currency, line.fen === null ? 4 : 2),
+    amount: words.money(fen, currency, line.fen === null ? 2 : 0),
   });
 }

@@ -2,7 +2,7 @@
  * The protocol between pages and server, as signaling/messages.py has it. A Python test compares
  * kinds and field names of both, so keep one field a line.
  *
- * Units: `_ms` milliseconds, `_fen` 1/100 of the currency, `_at` RFC 3339 UTC.
+ * Units: `_ms` milliseconds, `_fen` minor units of the currency, `_at` RFC 3339 UTC.
  */
 
 export type Mode = "voice" | "video";

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from metering.currency import EXPONENTS
 from metering.tariff import MAX_FEN, Channel, FeeBearer, Tariff, make_tariff
 from metering.terms import Mode
 
@@ -27,6 +28,7 @@ def tariffs(draw: st.DrawFn) -> Tariff:
             "channel": draw(st.sampled_from(Channel)),
             "platform_share": str(draw(st.decimals(0, 1, places=4))),
             "fee_bearer": draw(st.sampled_from(FeeBearer)),
+            "currency": draw(st.sampled_from(sorted(EXPONENTS))),
         }
     )
 

@@ -198,7 +198,8 @@ def test_a_quote_sums_the_segments_of_a_mode() -> None:
 def test_a_quote_shows_its_arithmetic() -> None:
     answer = run_quote(json.dumps(RATES), "voice:425")
     assert answer["patient_fen"] == 7770
-    assert answer["lines"][0]["text"] == "voice: 425 s x 1097 fen/min = 466225/60 fen"
+    assert answer["lines"][0]["text"] == "voice: 425 s x 10.97 CNY/min = 4662.25/60 CNY"
+    assert answer["tariff_digest"] == make_tariff(RATES).digest
     assert json.loads(json.dumps(answer)) == answer
 
 

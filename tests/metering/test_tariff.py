@@ -44,7 +44,11 @@ def test_two_rates_are_enough() -> None:
         ({"free_s": -1}, "free_s"),
         ({"currency": "yuan"}, "currency"),
         ({"currency": "CNY\n"}, "currency"),
-        ({"currency": "JPY"}, "currency"),
+        ({"currency": "ABC"}, "currency"),
+        ({"currency": "cny"}, "currency"),
+        ({"currency": "XAU"}, "currency"),
+        ({"currency": "XXX"}, "currency"),
+        ({"currency": 156}, "currency"),
         ({"channel": "hospital"}, "channel"),
         ({"fee_bearer": 1}, "fee_bearer"),
         ({"platform_share": "20%"}, "platform_share"),
@@ -107,6 +111,11 @@ def test_defaults_written_out_do_not_change_the_digest() -> None:
     """The patient agrees to prices, not to a spelling of them."""
     assert read(initial_s=1, free_s=0, cap_fen=None, platform_share=0).digest == read().digest
     assert read(voice_fen_per_min=1098).digest != read().digest
+
+
+@pytest.mark.parametrize("currency", ["JPY", "KWD", "CLF", "HUF", "EUR"])
+def test_every_currency_has_prices_in_its_own_minor_unit(currency: str) -> None:
+    assert read(currency=currency).currency == currency
 
 
 def test_the_digest_is_what_anyone_can_recompute() -> None:

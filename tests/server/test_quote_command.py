@@ -80,8 +80,8 @@ def test_people_read_the_arithmetic(tmp_path: Path) -> None:
     done = run(tmp_path, RATES, "voice:180,video:245")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert any(line.startswith("voice: 180 s x 1097") for line in lines)
-    assert any(line.startswith("charge") and "12303 fen" in line for line in lines)
+    assert any(line.startswith("voice: 180 s x 10.97 CNY") for line in lines)
+    assert any(line.startswith("charge") and "123.03 CNY" in line for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,16 @@ test("money, plurals and durations follow the language", () => {
   assert.equal(minutesSeconds(3600), "60:00");
 });
 
+test("amounts have the decimals of the standard, whatever the browser leaves out", () => {
+  const en = new Words("en");
+  assert.equal(en.money(7770, "JPY"), "¥7,770");
+  assert.equal(en.money(7770, "KWD"), "KWD\u00a07.770");
+  assert.equal(en.money(7770, "HUF"), "Ft\u00a077.70"); // Intl alone would show none
+  assert.equal(en.money(-5, "CNY"), "-¥0.05");
+  assert.equal(en.money(466_225 / 60, "CNY", 2), "¥77.7042");
+  assert.equal(en.money(466_225 / 60, "JPY", 2), "¥7,770.42");
+});
+
 test("a value's text is never read as a placeholder or as a pattern", () => {
   const en = new Words("en");
   assert.equal(en.t("take.name", { name: "{name} $& $1" }), "Take {name} $& $1");

@@ -232,7 +232,7 @@ export const en = Object.freeze({
   "line.sum": "Together: {amount}",
   "line.minimum": "At least {amount}",
   "line.cap": "At most {amount}",
-  "line.charge": "Rounded once, to the nearest cent: {amount}",
+  "line.charge": "Rounded once: {amount}",
   "line.insurer": "Your insurer pays {amount}",
   "line.patient": "You pay {amount}",
   rejoin: "Return to the call",

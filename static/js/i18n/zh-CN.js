@@ -228,7 +228,7 @@ export const zhCN = Object.freeze({
   "line.sum": "合计：{amount}",
   "line.minimum": "最低收费 {amount}",
   "line.cap": "最高收费 {amount}",
-  "line.charge": "四舍五入到分（仅一次）：{amount}",
+  "line.charge": "四舍五入（仅一次）：{amount}",
   "line.insurer": "医保支付 {amount}",
   "line.patient": "您支付 {amount}",
   rejoin: "返回通话",
