@@ -3,6 +3,7 @@
 MeteringError
 ├── MeterError       meter_impossible   an event that cannot happen in this state
 ├── TariffError      tariff_invalid     a price list that breaks a rule
+├── ValidFromPast    valid_from_past    prices that would be valid from before now
 ├── RatingError      segments_invalid   seconds that cannot be rated
 ├── RecordError      record_invalid     facts that cannot become a record
 ├── AdjustmentError  adjustment_invalid  a correction that breaks a rule
@@ -34,6 +35,15 @@ class TariffError(MeteringError):
     """A price list that breaks a rule; the message names the field."""
 
     code = "tariff_invalid"
+
+
+class ValidFromPast(MeteringError):
+    """Prices that would be valid from before now."""
+
+    code = "valid_from_past"
+
+    def __init__(self) -> None:
+        super().__init__("valid_from: prices cannot be valid from before now")
 
 
 class RatingError(MeteringError):

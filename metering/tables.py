@@ -1,4 +1,4 @@
-"""The tables of this package, and the triggers that make the ledger append-only.
+"""The tables of this package, and the triggers that make ledger and tariffs append-only.
 
 `create_all` runs the triggers by itself; a migration executes `AFTER_CREATE[dialect]` after it has
 created the tables, one statement at a time, and `AFTER_DROP[dialect]` after it has dropped them.
@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     event,
 )
 
@@ -94,12 +95,30 @@ meters: Final = Table(
 )
 """The last checkpoint of each open consult; `state` is None between claim and first checkpoint."""
 
-_APPEND_ONLY: Final = ("ledger_records", "ledger_shares")
+tariffs: Final = Table(
+    "tariffs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("organization_id", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("physician_id", String(128), nullable=True),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", String(80), nullable=False),
+    UniqueConstraint("organization_id", "number"),
+    Index("tariffs_by_time", "organization_id", "physician_id", "valid_from"),
+)
+"""Every version of every price list (`metering.pricelist`); times are epoch milliseconds."""
+
+_APPEND_ONLY: Final = ("ledger_records", "ledger_shares", "tariffs")
 _SAME_ROW: Final = {
     "ledger_records": "organization_id = NEW.organization_id AND seq = NEW.seq"
     " OR record_id = NEW.record_id OR consult_id = NEW.consult_id AND revision = NEW.revision",
     "ledger_shares": "organization_id = NEW.organization_id AND physician_id = NEW.physician_id"
     " AND seq = NEW.seq",
+    "tariffs": "id = NEW.id OR organization_id = NEW.organization_id AND number = NEW.number",
 }
 
 

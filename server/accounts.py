@@ -20,7 +20,7 @@ from server.clock import wall_ms
 from server.storage import Storage
 from signaling.case import Physician
 
-SCOPES = frozenset({"records", "consults", "adjust", "recordings", "webhooks"})
+SCOPES = frozenset({"records", "consults", "adjust", "recordings", "tariffs", "webhooks"})
 _HASHER = PasswordHasher()
 _NOBODY = _HASHER.hash("nobody has this password")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from metering.errors import MeteringError
 from metering.quote import run_quote
-from server.errors import ServerError
+from server.errors import FileUnreadable, ServerError
 from server.settings import Settings, add_options
 
 
@@ -45,8 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     quote = commands.add_parser("quote", help="what these seconds cost by this tariff")
     quote.add_argument("--tariff", required=True, metavar="FILE", type=Path, help="JSON")
     quote.add_argument("--segments", required=True, help="as in voice:180,video:245 (seconds)")
+    quote.add_argument("--ended-by-fault", action="store_true", help="a fault ended the consult")
     quote.add_argument("--json", action="store_true", help="print JSON")
     quote.set_defaults(run=_quote)
+    _add_tariffs(commands)
 
     ledger = commands.add_parser("ledger", help="check or print the ledger")
     actions = ledger.add_subparsers(required=True, metavar="ACTION")
@@ -157,6 +159,31 @@ def _add_staff(parser: argparse.ArgumentParser) -> None:
             action.add_argument("--organization", metavar="ID", help="whose staff")
 
 
+def _add_tariffs(commands: Any) -> None:
+    tariffs = commands.add_parser("tariffs", help="list and set a clinic's prices")
+    actions = tariffs.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="print every version, one JSON text a line")
+    listing.set_defaults(run=_tariffs_list)
+    change = actions.add_parser("set", help="add a version; consults that are ordered keep theirs")
+    change.add_argument("--file", required=True, metavar="FILE", type=Path, help="the tariff, JSON")
+    change.add_argument(
+        "--valid-from", metavar="TIME", type=_time, help="as in 2027-01-01T00:00:00+08:00, else now"
+    )
+    change.set_defaults(run=_tariffs_set)
+    for action in (listing, change):
+        action.add_argument("--organization", required=True, metavar="ID", help="whose prices")
+        action.add_argument("--physician", metavar="ID", help="of this physician alone")
+        add_options(action)
+
+
+def _time(text: str) -> int:
+    """Epoch milliseconds of an RFC 3339 time with its offset."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None or not 1970 < at.year < 2200:
+        raise ValueError("a time with its offset from UTC, up to 2199")
+    return int(at.timestamp() * 1000)
+
+
 def _count(text: str) -> int:
     count = int(text)
     if count < 0:
@@ -171,12 +198,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _quote(args: argparse.Namespace) -> int:
-    try:
-        tariff = args.tariff.read_bytes()
-    except OSError as error:
-        print(f"wenzhen: {args.tariff} cannot be read: {error.strerror}", file=sys.stderr)
-        return 1
-    quoted = run_quote(tariff, args.segments)
+    quoted = run_quote(_read(args.tariff), args.segments, ended_by_fault=args.ended_by_fault)
     if args.json:
         print(json.dumps(quoted, ensure_ascii=False))
         return 0
@@ -190,6 +212,28 @@ def _staff(args: argparse.Namespace) -> int:
 
     settings = Settings.from_args(args, os.environ)
     return asyncio.run(staff_commands.run(settings, args.action, args))
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise FileUnreadable(str(file), error.strerror or str(error)) from error
+
+
+def _tariffs_list(args: argparse.Namespace) -> int:
+    from server import tariff_commands as tariffs  # noqa: PLC0415
+
+    settings = Settings.from_args(args, os.environ)
+    return asyncio.run(tariffs.print_list(settings, args.organization, args.physician))
+
+
+def _tariffs_set(args: argparse.Namespace) -> int:
+    from server import tariff_commands as tariffs  # noqa: PLC0415
+
+    settings, tariff = Settings.from_args(args, os.environ), _read(args.file)
+    new = tariffs.set_version(settings, args.organization, args.physician, tariff, args.valid_from)
+    return asyncio.run(new)
 
 
 def _ledger_verify(args: argparse.Namespace) -> int:

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from metering.tariff import parse_tariff
 from server import tables
 from server.accounts import digest, new_id, new_token
 from server.clock import Clock
+from server.errors import PhysicianUnknown
+from server.prices import prices_at
 from signaling import store
 from signaling.case import Case, NewConsult
 
@@ -35,10 +36,6 @@ class Order:
     max_video_kbps: int = 0
 
 
-class UnknownPhysician(Exception):
-    """The organization has no physician of this id."""
-
-
 async def create_consult(
     conn: AsyncConnection, organization_id: str, order: Order, clock: Clock
 ) -> tuple[Case, str]:
@@ -48,7 +45,8 @@ async def create_consult(
         The consult, and the token of its link, which is not stored and shown this once.
 
     Raises:
-        UnknownPhysician: ``order.physician_id`` is not of this organization.
+        PhysicianUnknown: ``order.physician_id`` is not of this organization.
+        NoPrices: the organization has none for that time.
     """
     organization = await _row(conn, tables.organizations, organization_id)
     assert organization is not None, "an API key and a demo belong to an organization"
@@ -56,9 +54,10 @@ async def create_consult(
     if order.physician_id is not None:
         physician = await _row(conn, tables.physicians, order.physician_id)
         if physician is None or physician["organization_id"] != organization_id:
-            raise UnknownPhysician(order.physician_id)
-    tariff = parse_tariff(organization["tariff"])
+            raise PhysicianUnknown(order.physician_id)
     token, now = new_token(), clock.at_ms()
+    takes_place_at = now if order.starts_at is None else order.starts_at
+    tariff = await prices_at(conn, organization_id, order.physician_id, takes_place_at)
     opens_at = now if order.starts_at is None else order.starts_at - EARLY_MS
     closes_at = now + ON_DEMAND_MS if order.starts_at is None else order.starts_at + LATE_MS
     new = NewConsult(
@@ -70,7 +69,7 @@ async def create_consult(
         channel=tariff.channel.value,
         patient_ref=order.patient_ref or new_id("p"),
         patient_name=order.patient_name,
-        tariff=organization["tariff"],
+        tariff=tariff.canonical.decode(),
         tariff_digest=tariff.digest,
         terms_version=TERMS_VERSION,
         link_hash=digest(token),

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from sqlalchemy import insert, select, update
 
+from metering.tariff import make_tariff
 from server import tables
 from server.accounts import SCOPES
 from server.clinic import Order, create_consult
 from server.clock import Clock, wall_ms
 from server.errors import DataFolderUnusable
+from server.prices import NewPrices, set_prices
 from server.services import Demo, Services
 from server.storage import Storage
 
@@ -82,7 +84,6 @@ async def create_clinic(storage: Storage) -> None:
                 id=ORGANIZATION,
                 name="示范互联网医院 (Demo Hospital)",
                 department="全科",
-                tariff=json.dumps(TARIFF),
                 created_at=wall_ms(),
             )
         )
@@ -97,6 +98,9 @@ async def create_clinic(storage: Storage) -> None:
                 department="全科",
                 created_at=wall_ms(),
             )
+        )
+        await set_prices(
+            conn, NewPrices(ORGANIZATION, None, make_tariff(TARIFF)), "demo", wall_ms()
         )
 
 

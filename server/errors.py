@@ -5,11 +5,14 @@ ServerError
 ├── StorageUnavailable   the database does not answer, or cannot be written
 ├── SchemaUnknown        the database was made by a newer version
 ├── DataFolderUnusable   the data folder cannot be written
+├── FileUnreadable       a file that was named cannot be read
 ├── OrganizationUnclear  an organization is unknown, or was not named where there are several
 ├── ScopeUnknown         an API key was to get a scope that there is not
 ├── KeyUnknown           there is no such API key, or it works no more
 ├── StaffUnknown         nobody has this user name
 ├── StaffRefused         a staff account cannot be as it was asked for
+├── PhysicianUnknown     an organization has no such physician
+├── NoPrices             no prices are valid at the time of a consult
 ├── MeterElsewhere       another process meters this consult
 └── AddressInUse         another program listens where we want to
 """
@@ -67,6 +70,16 @@ class DataFolderUnusable(ServerError):
         self.folder = folder
 
 
+class FileUnreadable(ServerError):
+    """A file that was named on the command line cannot be read."""
+
+    code = "file_unreadable"
+
+    def __init__(self, file: str, why: str) -> None:
+        super().__init__(f"{file} cannot be read: {why}")
+        self.file = file
+
+
 class OrganizationUnclear(ServerError):
     """The organization that was named does not exist, or none was named where there are several."""
 
@@ -114,6 +127,26 @@ class StaffRefused(ServerError):
     """A staff account cannot be as it was asked for; the text says why."""
 
     code = "staff_refused"
+
+
+class PhysicianUnknown(ServerError):
+    """The organization has no physician of this id."""
+
+    code = "physician_unknown"
+
+    def __init__(self, physician_id: str) -> None:
+        super().__init__(f"the organization has no physician {physician_id[:40]!r}")
+        self.physician_id = physician_id
+
+
+class NoPrices(ServerError):
+    """No version of the organization's prices is valid at the time of a consult."""
+
+    code = "no_prices"
+
+    def __init__(self, organization_id: str) -> None:
+        super().__init__(f"{organization_id} has no prices for this time: see `wenzhen tariffs`")
+        self.organization_id = organization_id
 
 
 class MeterElsewhere(ServerError):

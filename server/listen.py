@@ -17,10 +17,12 @@ from server.api import (
     consults,
     health,
     openapi,
+    quotes,
     recordings,
     records,
     session,
     staff,
+    tariffs,
 )
 from server.errors import AddressInUse, SettingsError
 from server.pages import add_pages, revalidate
@@ -86,6 +88,8 @@ def application(services: Services) -> web.Application:
         *session.OPERATIONS,
         *staff.OPERATIONS,
         *consults.OPERATIONS,
+        *quotes.OPERATIONS,
+        *tariffs.OPERATIONS,
         *records.OPERATIONS,
         *adjustments.OPERATIONS,
         *recordings.OPERATIONS,

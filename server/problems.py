@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import structlog
@@ -88,21 +90,50 @@ async def read_model(request: web.Request, model: type[Model]) -> Model:
         Problem: 400 not JSON, 408 too slow, 413 too large, 415 not declared as JSON,
             422 not what ``model`` asks; the detail names the first wrong field.
     """
+    body = await _body(request)
+    with _named():
+        return model.model_validate_json(body)
+
+
+async def read_exact(request: web.Request, model: type[Model]) -> Model:
+    """As :func:`read_model`, for prices: decimals as they are written, and no field twice.
+
+    Raises:
+        Problem: as :func:`read_model`.
+    """
+    body = await _body(request)
+    try:
+        fields = json.loads(body, parse_float=Decimal, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise Problem(400, "malformed_json", "the body is not JSON") from None
+    with _named():
+        return model.model_validate(fields)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise Problem(422, "invalid_body", "a field is there twice")
+    return fields
+
+
+async def _body(request: web.Request) -> bytes:
     if not request.can_read_body:
-        return _valid(model, b"{}")
+        return b"{}"
     if request.content_type != "application/json":
         raise Problem(415, "not_json", "the body must be application/json")
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            body = await request.read()
+            return await request.read()
     except TimeoutError:
         raise Problem(408, "body_too_slow", f"no body within {BODY_TIMEOUT_S} s") from None
-    return _valid(model, body)
 
 
-def _valid(model: type[Model], body: bytes) -> Model:
+@contextmanager
+def _named() -> Iterator[None]:
+    """Answer what a model refuses: the first wrong field, never its value."""
     try:
-        return model.model_validate_json(body)
+        yield
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         if first["type"] == "json_invalid":

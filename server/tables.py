@@ -11,7 +11,6 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
     UniqueConstraint,
 )
 
@@ -23,7 +22,6 @@ organizations = Table(
     Column("id", String(40), primary_key=True),
     Column("name", String(200), nullable=False),
     Column("department", String(200), nullable=False),
-    Column("tariff", Text, nullable=False),  # JSON, metering.tariff.Tariff
     Column("created_at", BigInteger, nullable=False),
 )
 

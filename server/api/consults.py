@@ -9,8 +9,9 @@ from aiohttp import web
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from server.api.operation import Operation, authorized, has_form_of_id
-from server.clinic import LATE_MS, Order, UnknownPhysician, create_consult
+from server.clinic import LATE_MS, Order, create_consult
 from server.clock import Clock, wall_ms
+from server.errors import NoPrices, PhysicianUnknown
 from server.problems import Problem, json_response, read_model
 from server.services import SERVICES
 from signaling import store
@@ -21,10 +22,14 @@ Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@/-]{1,128}$")]
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
-def _in_reach(starts_at: datetime) -> datetime:
-    if starts_at >= datetime(2200, 1, 1, tzinfo=UTC):
+def _in_reach(at: datetime) -> datetime:
+    if not datetime(1970, 1, 2, tzinfo=UTC) <= at < datetime(2200, 1, 1, tzinfo=UTC):
         raise ValueError("is too far away")
-    return starts_at
+    return at
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_in_reach)]
+PhysicianId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,40}$")]
 
 
 class NewConsult(BaseModel):
@@ -40,9 +45,9 @@ class NewConsult(BaseModel):
     patient_ref: Reference | None = None
     complaint: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")] = ""
     department: Line | None = None
-    physician_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,40}$")] | None = None
+    physician_id: PhysicianId | None = None
     returning: bool = False
-    starts_at: Annotated[AwareDatetime, AfterValidator(_in_reach)] | None = None
+    starts_at: Time | None = None
     max_video_kbps: Annotated[int, Field(strict=True, ge=50, le=20_000)] | None = None
 
 
@@ -106,8 +111,10 @@ async def create(request: web.Request) -> web.Response:
     try:
         async with services.storage.write() as conn:
             case, token = await create_consult(conn, key.organization_id, order, Clock())
-    except UnknownPhysician:
+    except PhysicianUnknown:
         raise Problem(422, "unknown_physician", "physician_id: no such physician") from None
+    except NoPrices:
+        raise Problem(422, "no_prices", "the organization has no prices for that time") from None
     return json_response(
         {
             "consult_id": case.core.id,

@@ -25,7 +25,7 @@ async def accounts(storage: Storage) -> Accounts:
     async with storage.write() as conn:
         await conn.execute(
             tables.organizations.insert().values(
-                id="org_1", name="o", department="d", tariff="{}",
+                id="org_1", name="o", department="d",
                 created_at=0,
             )
         )  # fmt: skip

@@ -134,11 +134,8 @@ async def test_another_organization_s_consult_is_not_there(clinic: Clinic) -> No
     made = await order(clinic)
     async with clinic.services.storage.write() as conn:
         await conn.execute(
-            tables.organizations.insert().values(
-                id="org_2", name="o", department="d", created_at=0,
-                tariff='{"voice_fen_per_min": 1, "video_fen_per_min": 1}',
-            )
-        )  # fmt: skip
+            tables.organizations.insert().values(id="org_2", name="o", department="d", created_at=0)
+        )
     key = await clinic.key("consults", organization="org_2")
     theirs = await clinic.api("GET", f"{PATH}/{made['consult_id']}", key)
     none = await clinic.api("GET", f"{PATH}/c_none", key)

@@ -12,9 +12,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Table, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from metering import audit, ledger
+from metering import audit, ledger, versions
 from metering.audit import SHARED
 from metering.chain import GENESIS, canonical, link
+from metering.tariff import parse_tariff
 from server import migrate
 from server.demo import ORGANIZATION
 from server.errors import SchemaUnknown
@@ -150,6 +151,49 @@ async def before_ledgers(storage: Storage, owners: list[str]) -> list[dict[str, 
         head = {"seq": len(owners), "hash": prev_hash}
         await connection.execute(text("UPDATE ledger_head SET seq = :seq, hash = :hash"), head)
     return made
+
+
+PRICES_OF_BEFORE = {
+    "org_a": '{"voice_fen_per_min": 1097, "video_fen_per_min": 2207}',
+    "org_b": '{"video_fen_per_min": 2, "voice_fen_per_min": 1, "platform_share": 0.070,'
+    ' "fee_bearer": "patient", "cap_fen": 5000, "currency": "EUR"}',
+}
+
+
+async def before_tariffs(storage: Storage) -> None:
+    """A database of revision 0008 with two organizations and their prices."""
+
+    def to_0008(connection: Connection) -> None:
+        command.upgrade(migrate.config_for(connection), "0008")
+
+    insert = "INSERT INTO organizations VALUES (:id, 'o', 'd', :tariff, 1700000000000)"
+    async with storage.write() as connection:
+        await connection.run_sync(to_0008)
+        for organization_id, tariff in PRICES_OF_BEFORE.items():
+            row = {"id": organization_id, "tariff": tariff}
+            await connection.execute(text(insert), row)
+
+
+async def test_prices_of_before_become_the_first_version(database_url: str) -> None:
+    """The same prices by the same digest, in force since the organization was made."""
+    opened = await Storage.open(database_url)
+    try:
+        await before_tariffs(opened)
+        await migrate.upgrade(opened)
+        async with opened.write() as connection:
+            for organization_id, tariff in PRICES_OF_BEFORE.items():
+                (version,) = await versions.page(connection, organization_id, None, 0, 10)
+                assert version == await versions.valid(
+                    connection, organization_id, "ph_1", 1_700_000_000_000
+                )
+                assert (version.number, version.digest) == (1, parse_tariff(tariff).digest)
+                assert version.body == parse_tariff(tariff).canonical.decode()
+                assert await versions.next_number(connection, organization_id) == 2
+        with pytest.raises(DBAPIError, match="append-only"):
+            async with opened.write() as connection:
+                await connection.execute(text("DELETE FROM tariffs"))
+    finally:
+        await opened.close()
 
 
 @pytest.mark.parametrize(

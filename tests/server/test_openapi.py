@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from server.api import adjustments, consults, health, openapi, records, session
+from server.api import (
+    adjustments,
+    consults,
+    health,
+    openapi,
+    quotes,
+    records,
+    session,
+    tariffs,
+)
 from server.listen import application
 from tests.server import entries
 from tests.server.clinic import Clinic
@@ -17,6 +26,7 @@ from tests.server.clinic import Clinic
 OPERATIONS = [
     *session.OPERATIONS, *consults.OPERATIONS, *records.OPERATIONS, *adjustments.OPERATIONS,
     *health.OPERATIONS,
+    *quotes.OPERATIONS, *tariffs.OPERATIONS,
 ]  # fmt: skip
 
 
