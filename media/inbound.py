@@ -358,7 +358,11 @@ class Inbound:
         track = subscription.track
         if isinstance(packet, rtcp.Nack):
             self._counters.retransmitted += subscription.resend(
-                packet.sequences, self._scratch, now_ms, self.round_trip_ms or 0
+                packet.sequences,
+                self._scratch,
+                now_ms,
+                self.round_trip_ms or 0,
+                is_calm=self.is_calm,
             )
         elif isinstance(packet, rtcp.ReportBlock):
             source = track.current if track is not None else None

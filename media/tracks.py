@@ -340,15 +340,27 @@ class Subscription:
             self.track.want_keyframe()
 
     def resend(
-        self, sequences: tuple[int, ...], packet: PacketBuffer, now_ms: int, round_trip_ms: int
+        self,
+        sequences: tuple[int, ...],
+        packet: PacketBuffer,
+        now_ms: int,
+        round_trip_ms: int,
+        *,
+        is_calm: bool = True,
     ) -> int:
-        """Answer a NACK, using `packet` as scratch. Returns how many packets were sent again."""
+        """Answer a NACK, using `packet` as scratch.
+
+        Args:
+            is_calm: Its line shows no queue, to which second copies of a keyframe would add.
+        Returns:
+            How many packets were sent again.
+        """
         sent = 0
         if not self.active:
             return sent
         patience_ms = max(PATIENCE_MS, round_trip_ms * 2)
         if any(self.forwarder.is_lost(s, now_ms, patience_ms) for s in sequences):
-            self._give_up(now_ms, round_trip_ms)
+            self._give_up(now_ms, round_trip_ms, is_calm)
         for sequence in sequences:
             if self._budget <= 0:
                 break
@@ -363,7 +375,7 @@ class Subscription:
                     sent += 1
         return sent
 
-    def _give_up(self, now_ms: int, round_trip_ms: int) -> None:
+    def _give_up(self, now_ms: int, round_trip_ms: int, is_calm: bool) -> None:
         """Ask for a keyframe in place of what the receiver waits for in vain.
 
         A browser would do so by itself, but only when its picture has stood still for three
@@ -375,7 +387,7 @@ class Subscription:
         if track is None or (before_ms is not None and now_ms - before_ms < arrives_ms):
             return
         self._gave_up_ms = now_ms
-        self._guards = True
+        self._guards = is_calm
         track.want_keyframe()
         track.sender.request_keyframes(now_ms)
 
