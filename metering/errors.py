@@ -13,6 +13,7 @@ MeteringError
 │   └── TooManyCorrections  too_many_corrections  the consult can only be voided now
 ├── ChainBroken      chain_broken       a ledger entry that does not follow its predecessor
 ├── StaleEpoch       epoch_stale        another node has taken the consult
+├── MonthInvalid     month_invalid      no month that a statement could be of
 └── FeedError        cursor_invalid, limit_invalid
 """
 
@@ -133,3 +134,12 @@ class FeedError(MeteringError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class MonthInvalid(MeteringError):
+    """A month that is none, or of a time that records cannot be of."""
+
+    code = "month_invalid"
+
+    def __init__(self) -> None:
+        super().__init__("month: as in 2026-03")

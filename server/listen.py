@@ -20,8 +20,10 @@ from server.api import (
     quotes,
     recordings,
     records,
+    search,
     session,
     staff,
+    statements,
     tariffs,
 )
 from server.errors import AddressInUse, SettingsError
@@ -91,6 +93,8 @@ def application(services: Services) -> web.Application:
         *quotes.OPERATIONS,
         *tariffs.OPERATIONS,
         *records.OPERATIONS,
+        *search.OPERATIONS,
+        *statements.OPERATIONS,
         *adjustments.OPERATIONS,
         *recordings.OPERATIONS,
         *health.OPERATIONS,
