@@ -23,13 +23,15 @@ from signaling.events import (
     Effect,
     Engage,
     Fact,
+    Grant,
     HoldMedia,
     MediaStarted,
     MediaStopped,
+    QuotaExhausted,
     ResumeMedia,
     SwitchMode,
 )
-from signaling.messages import LineTrouble, MeterTick, Party, Pause
+from signaling.messages import LineTrouble, MeterTick, Party, Pause, PrepaidLeft
 
 PARTIES: Final[tuple[Party, Party]] = ("patient", "physician")
 _CARRIED: Final = {Mode.VOICE: ("audio",), Mode.VIDEO: ("audio", "video")}
@@ -62,6 +64,10 @@ class Call:
         self.consult_id, self.tariff, self.epoch = consult_id, tariff, epoch
         self.room: Room | None = None
         self.max_video_bps = 0  # no limit
+        self.prepaid_fen: int | None = None  # no limit
+        self.topped_up_fen = 0
+        self._exhausted_fen: int | None = None
+        """At which limit it was reported that all is used."""
         self.meter: Meter | None = None
         self.tally: Tally = {}
         self.engaged = self.held = False
@@ -112,13 +118,31 @@ class Call:
                     else EndCause.MEDIA_LOST_PATIENT
                 )
                 self._step(m.Disengaged(now_ms, _DISENGAGED.get(cause, lost)))
+            case Grant(topped_up_fen=topped_up_fen):
+                self.topped_up_fen = topped_up_fen
+                self.grant(now_ms)
+
+    def grant(self, now_ms: int) -> None:
+        """Tell the meter what is prepaid by now; it may know already."""
+        if self.limit_fen is not None:
+            self._step(m.Granted(self.limit_fen, self.tariff, now_ms))
+
+    @property
+    def limit_fen(self) -> int | None:
+        """All that is prepaid; None: there is no limit."""
+        return None if self.prepaid_fen is None else self.prepaid_fen + self.topped_up_fen
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all that is prepaid is used: nothing is carried any more."""
+        return self.meter is not None and not self.meter.latest.funded
 
     def gate(self) -> None:
         """Let the room carry what is billed now, and nothing else."""
         if self.room is None:
             return
         carried = self._carried(self.mode)
-        open_ = self.engaged and not self.held
+        open_ = self.engaged and not self.held and not self.exhausted
         withheld = open_ and carried is not self.mode
         self.room.deliver(carried.value if open_ else None, video_withheld=withheld)
 
@@ -130,6 +154,7 @@ class Call:
         if self.meter is None:
             opened = m.Opened(now_ms, wall_ms(), physician_id, mode, self.epoch)
             self.meter = open_meter(opened)
+            self.grant(now_ms)
         for party in PARTIES:  # what flowed before the meter was there starts now for it
             if self._flowing[party] and not self._metered(party):
                 self._step(m.FlowStarted(Side(party), now_ms))
@@ -197,6 +222,11 @@ class Call:
             self._observe(party, now_ms)
         if not all(self._flowing.values()):  # else the last packets say how far it is known
             self._step(m.Tick(now_ms))
+        if self.exhausted and self._exhausted_fen != self.limit_fen:
+            self._exhausted_fen = self.limit_fen
+            self.gate()
+            self._report(self.consult_id, QuotaExhausted(self.topped_up_fen))
+            self._changed(self)
 
     def _observe(self, party: Party, now_ms: int) -> None:
         on, last_ms = self._flow(party)
@@ -267,14 +297,23 @@ class Call:
         now = self.reading()
         if now is None:
             return None
+        charge = self.charge()
         return MeterTick(
             consult_id=self.consult_id,
             voice_ms=now.voice_ms,
             video_ms=now.video_ms,
-            charge_fen=self.charge().charge_fen,
+            charge_fen=charge.charge_fen,
             currency=self.tariff.currency,
             running=now.running,
             pause=self._pause(now),
+            prepaid=self._left(now, charge),
+        )
+
+    def _left(self, now: Reading, charge: Charge) -> PrepaidLeft | None:
+        if self.limit_fen is None:
+            return None
+        return PrepaidLeft(
+            limit_fen=self.limit_fen, used_fen=charge.split.patient_fen, left_ms=now.left_ms
         )
 
     def _pause(self, now: Reading) -> Pause | None:
@@ -282,8 +321,8 @@ class Call:
             return None
         if not self.engaged:
             return self._parted
-        if self.held:
-            return "held"
+        if self.held or now.exhausted:
+            return "quota_exhausted" if now.exhausted else "held"
         if self.meter is not None and self.meter.first_media_at_ms is None:
             return "connecting"
         silent = [party for party in PARTIES if not self._flowing[party]]

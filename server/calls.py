@@ -26,17 +26,20 @@ from metering import quality as evidence
 from metering.checkpoints import Checkpoint
 from metering.errors import StaleEpoch
 from metering.frozen import freeze, restore
-from metering.meter import Meter
+from metering.meter import Meter, Totals
 from metering.tariff import parse_tariff
+from metering.terms import Mode
 from server.admission import Admission
 from server.call import PARTIES, Call, Report
 from server.clock import Clock, monotonic_ms, wall_ms
 from server.errors import MeterElsewhere
 from server.hold import Waiting
+from server.prepaid import Deadlines, standing
 from server.recordings import Recordings
 from server.settling import provisional, settle
 from server.storage import Storage
 from signaling import store
+from signaling.case import Case
 from signaling.errors import OfferRefused, StorageTrouble
 from signaling.events import (
     Discard,
@@ -44,12 +47,13 @@ from signaling.events import (
     Dismiss,
     Effect,
     Event,
+    Grant,
     Settle,
     StartRecording,
     StopRecording,
     Taken,
 )
-from signaling.messages import LineTrouble, MeterTick, Summary
+from signaling.messages import LineTrouble, MeterTick, Prepaid, Summary
 from signaling.model import TERMINAL, Consult, may_offer
 from signaling.ports import Offer
 from signaling.seats import Seats, Sitting
@@ -98,6 +102,7 @@ class Calls:
         self._calls: dict[str, Call] = {}
         self._prepared: dict[str, Call] = {}
         self._recording, self._waiting = recordings, waiting
+        self._deadlines = Deadlines(lambda call: self._observe(call, show=False))
         self._closing = Tasks()
         self._lags_ms: deque[int] = deque(maxlen=60)
         self._written: dict[str, Meter] = {}
@@ -193,6 +198,8 @@ class Calls:
             self.admission.release(consult.id)
             self._prepared.pop(consult.id, None)
         call = self._calls.get(consult.id)
+        if isinstance(effect, Grant):
+            call = call or self._prepared.get(consult.id)
         if call is None:
             return
         match effect:
@@ -249,6 +256,12 @@ class Calls:
         call = self._calls.get(consult_id)
         return provisional(call) if call is not None and call.meter is not None else None
 
+    def prepaid(self, case: Case) -> Prepaid | None:
+        """What is prepaid, used and left; see the port."""
+        call = self._calls.get(case.core.id)
+        totals = call.meter.totals if call is not None and call.meter is not None else Totals()
+        return standing(case, {mode: totals.of(mode) for mode in Mode})
+
     def arrived(self, consult: Consult, who: str, resumed: bool) -> None:
         """Ask a page whose media connection is not here any more to build it again."""
         call = self._calls.get(consult.id)
@@ -304,8 +317,10 @@ class Calls:
         call = Call(consult_id, tariff, epoch, self._report, self._show)
         limits = (self._max_video_bps, case.order.max_video_kbps * 1000)
         call.max_video_bps = min((limit for limit in limits if limit), default=0)
+        call.prepaid_fen, call.topped_up_fen = case.order.prepaid_fen, case.core.topped_up_fen
         if saved and saved.state is not None:
-            call.meter = restore(saved.state, monotonic_ms(), wall_ms(), epoch)
+            call.meter = restore(saved.state, monotonic_ms(), wall_ms(), epoch, tariff)
+            call.grant(monotonic_ms())
             call.tally = evidence.restore(saved.state.get("quality"))
         return call
 
@@ -336,6 +351,7 @@ class Calls:
         self._keep_waiting(call)
         del self._calls[call.consult_id]
         self._written.pop(call.consult_id, None)
+        self._deadlines.forget(call.consult_id)
         if call.room is not None:
             self._closing.start("close room", self._close(call, call.room))
 
@@ -357,6 +373,7 @@ class Calls:
         for call in self._calls.values():
             call.observe(now_ms)
             call.suspend(now_ms)
+            self._deadlines.forget(call.consult_id)
         await self.checkpoint()
         for call in self._calls.values():
             if call.room is not None:
@@ -385,6 +402,7 @@ class Calls:
                 self.admission.flows(call.consult_id, now_ms)
             if show and call.engaged:
                 self._show(call)
+            self._deadlines.watch(call)
         except Exception:
             log.exception("call_failed", what="tick", consult_id=call.consult_id)
 
@@ -433,6 +451,7 @@ class Calls:
             self._drop(self._calls[consult_id])
 
     def _show(self, call: Call) -> None:
+        self._deadlines.watch(call)
         tick = call.tick()
         if tick is not None:
             self._pages.push_meter(call.consult_id, tick)

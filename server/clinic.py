@@ -34,6 +34,7 @@ class Order:
     returning: bool = False
     starts_at: int | None = None
     max_video_kbps: int = 0
+    prepaid_fen: int | None = None
 
 
 async def create_consult(
@@ -78,6 +79,7 @@ async def create_consult(
         complaint=order.complaint,
         returning=order.returning,
         max_video_kbps=order.max_video_kbps,
+        prepaid_fen=order.prepaid_fen,
         booked_physician_id=physician["id"] if physician else None,
         booked_physician_name=physician["name"] if physician else "",
         booked_physician_title=physician["title"] if physician else "",

@@ -25,6 +25,7 @@ from server.api import (
     staff,
     statements,
     tariffs,
+    top_ups,
 )
 from server.errors import AddressInUse, SettingsError
 from server.pages import add_pages, revalidate
@@ -92,6 +93,7 @@ def application(services: Services) -> web.Application:
         *consults.OPERATIONS,
         *quotes.OPERATIONS,
         *tariffs.OPERATIONS,
+        *top_ups.OPERATIONS,
         *records.OPERATIONS,
         *search.OPERATIONS,
         *statements.OPERATIONS,

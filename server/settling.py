@@ -95,6 +95,7 @@ def _facts(
         node=node,
         epoch=marks.epoch,
         department=case.order.department,
+        prepaid_fen=case.limit_fen,
     )
 
 

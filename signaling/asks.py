@@ -10,14 +10,21 @@ from signaling import messages as m
 from signaling.case import Case, Physician
 from signaling.errors import ConsultError, OfferRefused
 from signaling.events import Command, Event
+from signaling.prepaid import TopUp
 from signaling.recording import RECORDING_TERMS_VERSION
+
+CLINIC = "clinic:"
+"""The scope of what a clinic's systems ask: it is kept as long as the consult."""
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A command and where its one answer goes. ``physician`` and ``guest_id`` None: the patient."""
+    """A command and where its one answer goes.
 
-    command: m.PatientCommand | m.ConsoleCommand | m.GuestCommand
+    ``physician`` and ``guest_id`` None: the patient, or the clinic where it is a ``TopUp``.
+    """
+
+    command: m.PatientCommand | m.ConsoleCommand | m.GuestCommand | TopUp
     physician: Physician | None
     reply: Callable[[m.Answer], None]
     guest_id: str | None = None
@@ -39,6 +46,8 @@ class Look:
 
 def scope(ask: Ask, consult_id: str) -> str:
     """Within this, a command id names one command."""
+    if isinstance(ask.command, TopUp):
+        return f"{CLINIC}{consult_id}"
     if ask.guest_id is not None:
         return f"guest:{ask.guest_id}"
     return f"physician:{ask.physician.id}" if ask.physician else f"patient:{consult_id}"
@@ -57,7 +66,7 @@ def refusal(ask: Ask, error: ConsultError) -> m.Answer:
     )
 
 
-def event_of(ask: Ask, next_place: Callable[[], int]) -> Event:  # noqa: C901, PLR0911  one per command
+def event_of(ask: Ask, next_place: Callable[[], int]) -> Event:  # noqa: C901, PLR0911, PLR0912  one per command
     """What the command does to the consult. Not for what the keeper answers itself."""
     match ask.command:
         case m.Join(mode=mode, language=language):
@@ -78,6 +87,8 @@ def event_of(ask: Ask, next_place: Callable[[], int]) -> Event:  # noqa: C901, P
             who = ask.physician
             assert who is not None
             return ev.Taken(who.id, who.name, who.title)
+        case TopUp(fen=fen):
+            return ev.ToppedUp(fen)
         case m.Finish(outcome=outcome):
             return ev.Finished(outcome)
         case m.RemoveGuest(guest_id=guest_id):

@@ -34,6 +34,7 @@ class NewConsult:
     link's token in hex. ``opens_at``, ``closes_at``: epoch milliseconds between which the
     patient may join. ``booked_physician_id`` None: whoever of the organization is free.
     ``max_video_kbps``: the most that each side may send of video, 0 for what the server allows.
+    ``prepaid_fen``: the most that the patient pays, with what is topped up; None: no limit.
     """
 
     id: str
@@ -55,6 +56,7 @@ class NewConsult:
     booked_physician_name: str = ""
     booked_physician_title: str = ""
     max_video_kbps: int = 0
+    prepaid_fen: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,12 @@ class Case:
     order: NewConsult
     core: Consult
     marks: Marks
+
+    @property
+    def limit_fen(self) -> int | None:
+        """All that is prepaid by now; None: there is no limit."""
+        ordered_fen = self.order.prepaid_fen
+        return None if ordered_fen is None else ordered_fen + self.core.topped_up_fen
 
     @property
     def moment(self) -> tuple[int, int]:

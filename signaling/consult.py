@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from signaling import events as ev
-from signaling import guests, recording, rules
+from signaling import funding, guests, recording, rules
 from signaling.events import Effect, Event
 from signaling.messages import State
 from signaling.model import IN_CALL, WITH_PHYSICIAN, Consult, Timers
@@ -143,6 +143,8 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Event]], Rule]] = {
     **_rows(IN_CALL, ev.GuestJoined, guests.joined),
     **_rows(_LIVE, ev.GuestOpened, guests.opened),
     **_rows(IN_CALL, ev.GuestLeft, guests.left),
+    **_rows(("created", *_LIVE), ev.ToppedUp, funding.top_up),
+    **_rows(_LIVE, ev.QuotaExhausted, funding.exhausted, "ended"),
     **_rows(("waiting", "held"), ev.NodeRestarted, rules.restart),
     **_rows(("offered", "connecting"), ev.NodeRestarted, rules.restart, "offered"),
     **_rows(("active", "interrupted"), ev.NodeRestarted, rules.restart, "interrupted"),

@@ -10,6 +10,9 @@ ConsultError
 ├── NodeFull             the server carries as many calls as it can; the patient keeps the place
 ├── PriceChanged         the patient agreed to a price or terms that are not the consult's
 ├── ProposalGone         the proposed mode was answered or withdrawn
+├── PrepaidTooLow        not one second of the wanted mode is covered by what is prepaid
+├── NotPrepaid           a consult without a limit is topped up
+├── PrepaidTooHigh       a limit would be above what a limit may be
 ├── RecordingOff         this server records nothing
 ├── TooManyGuests        a consult has as many guests as it may
 ├── OfferRefused         the media side cannot accept an SDP offer
@@ -121,6 +124,36 @@ class ProposalGone(ConsultError):
     def __init__(self, consult_id: str, proposal_id: str) -> None:
         super().__init__("this proposal is no longer open")
         self.consult_id, self.proposal_id = consult_id, proposal_id
+
+
+class PrepaidTooLow(ConsultError):
+    """Not one second of this mode is covered by what is prepaid."""
+
+    code = "prepaid_too_low"
+
+    def __init__(self, consult_id: str, mode: str) -> None:
+        super().__init__(f"what is prepaid does not cover one second of {mode}")
+        self.consult_id, self.mode = consult_id, mode
+
+
+class NotPrepaid(ConsultError):
+    """The consult has no prepaid limit, so nothing can be added to it."""
+
+    code = "not_prepaid"
+
+    def __init__(self, consult_id: str) -> None:
+        super().__init__("this consult is not prepaid")
+        self.consult_id = consult_id
+
+
+class PrepaidTooHigh(ConsultError):
+    """The prepaid limit would be above what a limit may be."""
+
+    code = "prepaid_too_high"
+
+    def __init__(self, consult_id: str, limit_fen: int) -> None:
+        super().__init__(f"at most {limit_fen} fen can be prepaid in all")
+        self.consult_id, self.limit_fen = consult_id, limit_fen
 
 
 class RecordingOff(ConsultError):

@@ -1,29 +1,20 @@
 """What happens to a consult, and what must be done about it: facts, commands, effects.
 
-A command is what a person wants and may be refused. A fact is what media, a timer or a page's
-connection reports; it cannot be refused, only come too late, and is then without effect.
-Times are milliseconds of the caller's monotonic clock (``_ms``).
+A command is what a person wants and may be refused. A fact is what media, a timer or a page
+reports; it can only come too late, and is then without effect. Times (``_ms``) are monotonic.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from signaling.messages import EndCause, GuestRole, Mode, Party
 
 By = Literal["patient", "physician", "guest", "server", "clinic"]
 TimerKind = Literal[
-    "answer",
-    "retry",
-    "connect",
-    "free",
-    "reopen",
-    "hang_up",
-    "offline",
-    "drop",
-    "longest",
-]
+    "answer", "retry", "connect", "free", "reopen", "hang_up", "offline", "drop", "longest"
+]  # fmt: skip
 Outcome = Literal["advised", "follow_up", "see_in_person", "other"]
 DisengageCause = Literal["unanswered", "put_back", "left", "hung_up", "freed"]
 
@@ -195,6 +186,15 @@ class RecordingStopped(Command):
 
     kind = "recording_stopped"
     by: By
+
+
+@dataclass(frozen=True)
+class ToppedUp(Command):
+    """The clinic adds to what is prepaid."""
+
+    kind = "topped_up"
+    by = "clinic"
+    fen: int
 
 
 # --- guests -------------------------------------------------------------------------------------
@@ -370,6 +370,14 @@ class LongestCall(Fact):
     kind = "longest_call"
 
 
+@dataclass(frozen=True)
+class QuotaExhausted(Fact):
+    """All that is prepaid is used; ``topped_up_fen`` of it was added after the order."""
+
+    kind = "quota_exhausted"
+    topped_up_fen: int
+
+
 def details(event: Event) -> dict[str, Any]:
     """The fields of an event, as JSON knows them; without those that `repr` does not show."""
     return {f.name: getattr(event, f.name) for f in fields(event) if f.repr}  # type: ignore[arg-type]  # all events are dataclasses
@@ -382,6 +390,7 @@ EVENTS: tuple[type[Event], ...] = (
     PatientBack, NodeRestarted, Expired, AnswerTimedOut, RetryDue, ConnectTimedOut,
     PhysicianFreed, ReopenTimedOut, HangUpTimedOut, WentOffline, Dropped, LongestCall,
     RecordingProposed, RecordingAnswered, RecordingStopped, RecordingFailed,
+    ToppedUp, QuotaExhausted,
 )  # fmt: skip
 
 
@@ -390,10 +399,9 @@ EVENTS: tuple[type[Event], ...] = (
 
 @dataclass(frozen=True)
 class Engage:
-    """The call may carry media and bill it, in this mode, by this physician.
+    """The call may carry media and bill it: the patient answered, or is back, or a crash is over.
 
-    Given when the patient answers (``connecting``), when they return after hanging up, and after
-    a crash. What is billed within it is the meter's to say: both sides' media, not held.
+    What is billed within it is the meter's to say: both sides' media, not held.
     """
 
     physician_id: str
@@ -419,9 +427,8 @@ class SwitchMode:
 
 @dataclass(frozen=True)
 class Disengage:
-    """Nothing is carried or billed until the next :class:`Engage`.
-
-    ``hung_up``: the patient's connection is closed, the physician's stays. Else both are closed.
+    """Nothing is carried or billed until the next :class:`Engage`; all media is disconnected, but
+    the physician's stays where the patient ``hung_up``.
     """
 
     cause: DisengageCause
@@ -457,10 +464,9 @@ class AskReconnect:
 
 @dataclass(frozen=True)
 class StartRecording:
-    """What is delivered from now on is recorded too. Given again after a crash: it goes on.
+    """What is delivered is recorded too, also after a crash, until the call or it is stopped.
 
-    ``proposed_n`` and ``agreed_n`` are the events of the consult that hold both consents. Every
-    ``Disengage``, ``Settle`` and ``Discard`` ends a recording as :class:`StopRecording` does.
+    ``proposed_n`` and ``agreed_n`` are the consult's events that hold both consents.
     """
 
     recording_id: str
@@ -480,11 +486,15 @@ class Dismiss:
     guest_id: str
 
 
+@dataclass(frozen=True)
+class Grant:
+    """So much, in all, was prepaid after the order: the limit grows at once."""
+
+    topped_up_fen: int
+
+
 Effect = (
     Engage | HoldMedia | ResumeMedia | SwitchMode | Disengage | Settle | Discard | Release
-    | AskReconnect | StartRecording | StopRecording | Dismiss
+    | AskReconnect | StartRecording | StopRecording | Dismiss | Grant
 )  # fmt: skip
-EFFECTS: tuple[type[Effect], ...] = (
-    Engage, HoldMedia, ResumeMedia, SwitchMode, Disengage, Settle, Discard, Release, AskReconnect,
-    StartRecording, StopRecording, Dismiss,
-)  # fmt: skip
+EFFECTS: tuple[type[Effect], ...] = get_args(Effect)

@@ -38,6 +38,7 @@ from signaling.errors import (
 )
 from signaling.events import Effect, Event, Fact
 from signaling.facts import about_of
+from signaling.funding import consider
 from signaling.invitations import new_invitation
 from signaling.model import due, may_offer, next_deadline_ms
 from signaling.ports import Offer
@@ -295,7 +296,7 @@ class Keeper:
                 raise Stopping
             answer = accepted(ask, consult_id=self.consult_id)
         else:
-            answer = accepted(ask)
+            answer = accepted(ask, **consider(case, command, self._around.calls.prepaid))
         await self._move(event_of(ask, self._around.next_place), (ask, answer))
         return answer
 

@@ -66,6 +66,7 @@ from signaling.guest_messages import (
     StopScreen,
 )
 from signaling.paths import IceServer, IceServers, Probe
+from signaling.prepaid import Prepaid, PrepaidLeft
 from signaling.quality import Line, LineReading, LineReason, Quality
 from signaling.trouble import LineTrouble
 from signaling.wire import (
@@ -153,6 +154,8 @@ __all__ = [
     "PhysicianUpdate",
     "PhysicianView",
     "Place",
+    "Prepaid",
+    "PrepaidLeft",
     "Price",
     "Probe",
     "Problem",
@@ -265,6 +268,7 @@ class ConsultView(Outgoing):
     recording: Recording | None
     service: Service
     price: Price
+    prepaid: Prepaid | None
     created_at: str
     answer_by_ms: int | None
     """Milliseconds left to answer while ``offered``, as of the sending of this view."""
@@ -372,6 +376,7 @@ class MeterTick(Outgoing):
     currency: str
     running: bool
     pause: Pause | None
+    prepaid: PrepaidLeft | None = None
 
 
 class QueueChange(Outgoing):

@@ -117,6 +117,8 @@ class Consult:
     end_party: Party | None = None
     outcome: Outcome | None = None
     guests: tuple[Guest, ...] = ()
+    topped_up_fen: int = 0
+    """Prepaid after the order."""
 
     def guest(self, guest_id: str) -> Guest | None:
         """The guest of this id, None for one who is not invited or not any more."""

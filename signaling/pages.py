@@ -430,6 +430,7 @@ class Pages:
             physician_online=who in self._consoles,
             summary=self._calls.summary(case.core.id),
             may_record=self._calls.may_record,
+            prepaid=self._calls.prepaid(case),
         )
 
     def _guests_of(self, consult_id: str) -> list[GuestSeat]:

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from signaling.case import Physician
+from signaling.case import Case, Physician
 from signaling.events import Effect, Event
-from signaling.messages import IceServers, Summary
+from signaling.messages import IceServers, Prepaid, Summary
 from signaling.model import Consult
 from signaling.seats import Seats
 
@@ -128,6 +128,9 @@ class CallControl(Protocol):
 
     def summary(self, consult_id: str) -> Summary | None:
         """What the consult came to so far; None when there is no such call."""
+
+    def prepaid(self, case: Case) -> Prepaid | None:
+        """What is prepaid, used and left of a consult, in a call or not; None without a limit."""
 
     def arrived(self, consult: Consult, who: str, resumed: bool) -> None:
         """A page of this side, or guest, connected and has received its hello.

@@ -74,6 +74,8 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
             m.QueueItem,
             m.Service,
             m.Price,
+            m.Prepaid,
+            m.PrepaidLeft,
             m.Proposal,
             m.Recording,
             m.IceServer,

@@ -97,7 +97,7 @@ def drop(c: Consult, _e: Event, _now_ms: int, _t: Timers) -> Moved:
 def _give_up(c: Consult, state: State, cause: EndCause) -> Moved:
     """The patient goes before the call; one that was in a call before is ended and settled."""
     if c.answered_once:
-        return _end(c, cause, "patient")
+        return end(c, cause, "patient")
     effects = _part(c, "left", "patient") if c.physician_id else ()
     return replace(c, state=state, deadlines=(), end_party="patient"), (*effects, ev.Discard())
 
@@ -179,7 +179,7 @@ def retry(c: Consult, _e: Event, now_ms: int, t: Timers) -> Moved:
 
 def connect_failed(c: Consult, _e: Event, _now_ms: int, _t: Timers) -> Moved:
     """No media both ways: failed, or ended when the two have talked before."""
-    ended, effects = _end(c, "setup_failed", None)
+    ended, effects = end(c, "setup_failed", None)
     return (ended if c.talked else replace(ended, state="failed")), effects
 
 
@@ -258,7 +258,7 @@ def reopen_over(c: Consult, _e: Event, _now_ms: int, _t: Timers) -> Moved:
         "physician": "media_lost_physician",
         None: "node_lost",
     }
-    return _end(c, causes[c.lost], c.lost)
+    return end(c, causes[c.lost], c.lost)
 
 
 # --- in the call --------------------------------------------------------------------------------
@@ -314,7 +314,7 @@ def _refuse_apart(c: Consult, e: Event) -> None:
 def hang_up(c: Consult, _e: Event, now_ms: int, t: Timers) -> Moved | None:
     """The patient leaves the call, and may return for a while."""
     if c.freed:
-        return _end(c, "patient_hangup", "patient")
+        return end(c, "patient_hangup", "patient")
     if c.hung_up:
         return None
     change = Arm(off=frozenset({"retry", "connect", "free"}), on={"hang_up": t.hung_up_ms})
@@ -358,21 +358,22 @@ def _physician(c: Consult) -> str:
 def finish(c: Consult, e: ev.Finished, _now_ms: int, _t: Timers) -> Moved:
     """The physician finishes; after a hang-up it is the patient who ended it."""
     if c.hung_up:
-        return _end(c, "patient_hangup", "patient", e.outcome)
-    return _end(c, "physician_finish", "physician", e.outcome)
+        return end(c, "patient_hangup", "patient", e.outcome)
+    return end(c, "physician_finish", "physician", e.outcome)
 
 
 def hang_up_over(c: Consult, _e: Event, _now_ms: int, _t: Timers) -> Moved:
     """The patient did not return."""
-    return _end(c, "patient_hangup", "patient")
+    return end(c, "patient_hangup", "patient")
 
 
 def too_long(c: Consult, _e: Event, _now_ms: int, _t: Timers) -> Moved:
     """The longest call is over."""
-    return _end(c, "max_duration", None)
+    return end(c, "max_duration", None)
 
 
-def _end(c: Consult, cause: EndCause, party: Party | None, outcome: Outcome | None = None) -> Moved:
+def end(c: Consult, cause: EndCause, party: Party | None, outcome: Outcome | None = None) -> Moved:
+    """The end: media is closed, the record is written, the physician is free."""
     effects: tuple[Effect, ...] = (ev.Settle(cause, party),)
     if c.busy_physician_id is not None:
         effects += (ev.Release(c.busy_physician_id),)
@@ -442,7 +443,8 @@ def standing_effects(c: Consult) -> tuple[Effect, ...]:
         return (ev.Settle(c.end_cause, c.end_party),)
     if c.state in TERMINAL:
         return (ev.Discard(),)
+    granted: tuple[Effect, ...] = (ev.Grant(c.topped_up_fen),) if c.topped_up_fen else ()
     if c.state in IN_CALL and not c.hung_up and not c.freed:
         held: tuple[Effect, ...] = (ev.HoldMedia(),) if c.state == "held" else ()
-        return (_engage(c), *held, *recording.standing(c))
-    return (ev.Disengage("hung_up" if c.hung_up else "freed", None),)
+        return (*granted, _engage(c), *held, *recording.standing(c))
+    return (*granted, ev.Disengage("hung_up" if c.hung_up else "freed", None))

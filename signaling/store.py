@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from signaling import events as ev
 from signaling import messages as m
+from signaling.asks import CLINIC
 from signaling.case import Case, Marks, NewConsult, from_row, rfc3339, to_row
 from signaling.events import Event, details
 from signaling.model import TERMINAL, Consult
@@ -171,9 +172,10 @@ async def remember(conn: AsyncConnection, scope: str, given: m.Answer, clock: Cl
 
 
 async def forget_answers(conn: AsyncConnection, clock: Clock) -> None:
-    """Drop answers that nobody can ask for any more."""
+    """Drop answers that nobody can ask for any more; money is never taken twice."""
     oldest = clock.at_ms() - ANSWERS_KEPT_MS
-    await conn.execute(delete(command_answers).where(command_answers.c.at < oldest))
+    of_pages = command_answers.c.scope.not_like(f"{CLINIC}%")
+    await conn.execute(delete(command_answers).where(command_answers.c.at < oldest, of_pages))
 
 
 async def overdue(conn: AsyncConnection, clock: Clock, limit: int = 200) -> Sequence[str]:

@@ -45,6 +45,7 @@ consults = Table(
     Column("closes_at", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("max_video_kbps", Integer, nullable=False, server_default="0"),
+    Column("prepaid_fen", BigInteger),
     # what the transitions write
     Column("state", String(24), nullable=False),
     Column("version", Integer, nullable=False),

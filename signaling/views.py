@@ -22,6 +22,7 @@ class Moment:
     physician_online: bool
     summary: m.Summary | None
     may_record: bool = False
+    prepaid: m.Prepaid | None = None
 
 
 def price(case: Case) -> m.Price:
@@ -164,6 +165,7 @@ def _common(case: Case, moment: Moment) -> dict[str, Any]:
             department=order.department,
         ),
         "price": rates,
+        "prepaid": moment.prepaid,
         "created_at": rfc3339(case.marks.created_at),
         "answer_by_ms": None if answer_by is None else max(0, answer_by - moment.now_ms),
         "summary": (case.marks.summary or moment.summary) if apart else None,

@@ -42,7 +42,13 @@ EndCause = Literal[
     "setup_failed",
 ]
 Pause = Literal[
-    "connecting", "held", "patient_silent", "physician_silent", "both_silent", "hung_up"
+    "connecting",
+    "held",
+    "patient_silent",
+    "physician_silent",
+    "both_silent",
+    "hung_up",
+    "quota_exhausted",
 ]
 
 CommandId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]

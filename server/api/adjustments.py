@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Final, Literal, Self
 
 from aiohttp import web
@@ -19,13 +18,13 @@ from metering.errors import (
 from metering.rating import MAX_SECONDS
 from metering.terms import Mode
 from server.adjusting import Asker, IdempotencyConflict, UnknownRecord, adjust
+from server.api.idempotency import IDEMPOTENT, REPLAYED, idempotency_key, replayed
 from server.api.operation import Answer, Operation, authorized
 from server.api.records import Record, record_response
 from server.problems import Problem, read_model
 from server.services import SERVICES
 
 SCOPE: Final = "adjust"
-_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@/-]{1,128}$")]
 Seconds = Annotated[int, Field(strict=True, ge=0, le=MAX_SECONDS)]
@@ -99,7 +98,7 @@ async def create_adjustment(request: web.Request) -> web.Response:
     ``Idempotency-Key`` and body, it answers as the first time and changes nothing.
     """
     key = await authorized(request, SCOPE)
-    asker = Asker(key.organization_id, key.actor, _idempotency_key(request))
+    asker = Asker(key.organization_id, key.actor, idempotency_key(request))
     wanted = (await read_model(request, NewAdjustment)).correction()
     try:
         adjusted = await adjust(request.app[SERVICES].storage, asker, wanted)
@@ -110,16 +109,7 @@ async def create_adjustment(request: web.Request) -> web.Response:
         raise Problem(409, "idempotency_conflict", detail) from None
     except AdjustmentError as error:
         raise _problem(error) from None
-    headers = {"Idempotency-Replayed": "true"} if adjusted.replayed else {}
-    return record_response(adjusted.body, 201, headers)
-
-
-def _idempotency_key(request: web.Request) -> str:
-    given = request.headers.getall("Idempotency-Key", [])
-    if len(given) != 1 or not _KEY.fullmatch(given[0]):
-        detail = "one header Idempotency-Key is needed: 1 to 255 visible ASCII characters"
-        raise Problem(400, "idempotency_key_invalid", detail)
-    return given[0]
+    return record_response(adjusted.body, 201, replayed(adjusted.replayed))
 
 
 def _problem(error: AdjustmentError) -> Problem:
@@ -145,7 +135,7 @@ OPERATIONS = (
             201: Answer(
                 "the new record; the first one again where the key was used for it before",
                 {"application/json": Record},
-                {"Idempotency-Replayed": "true where it is the first answer again"},
+                REPLAYED,
             ),
             400: ("not JSON, or no usable Idempotency-Key", None),
             404: ("there is no such record", None),
@@ -158,14 +148,7 @@ OPERATIONS = (
         },
         scope=SCOPE,
         body=NewAdjustment,
-        headers={
-            "Idempotency-Key": {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": 255,
-                "pattern": "^[\\x21-\\x7e]+$",
-            }
-        },
-        required=frozenset({"Idempotency-Key"}),
+        headers=IDEMPOTENT,
+        required=frozenset(IDEMPOTENT),
     ),
 )

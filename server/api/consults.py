@@ -16,7 +16,8 @@ from server.problems import Problem, json_response, read_model
 from server.services import SERVICES
 from signaling import store
 from signaling.case import Case, rfc3339
-from signaling.messages import Mode, State
+from signaling.messages import Mode, Prepaid, State
+from signaling.prepaid import MAX_PREPAID_FEN
 
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@/-]{1,128}$")]
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -38,6 +39,7 @@ class NewConsult(BaseModel):
     them: it is in the record that is billed, so it must not be a name. ``starts_at``: a booked
     time; the link opens 10 minutes before and closes 15 minutes after it. Without, it opens at
     once. ``max_video_kbps``: the most that each side may send of video, where its line is dear.
+    ``prepaid_fen``: the most that the patient pays; the call ends there unless it is topped up.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -49,6 +51,7 @@ class NewConsult(BaseModel):
     returning: bool = False
     starts_at: Time | None = None
     max_video_kbps: Annotated[int, Field(strict=True, ge=50, le=20_000)] | None = None
+    prepaid_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_PREPAID_FEN)] | None = None
 
 
 class ConsultCreated(BaseModel):
@@ -71,6 +74,16 @@ class ConsultSummary(BaseModel):
     record_id: str | None
 
 
+class ConsultPrepaid(BaseModel):
+    """All that is granted, what of it is used, and how long the rest lasts in the consult's mode
+    (null: to the end of any consult).
+    """
+
+    limit_fen: int
+    used_fen: int
+    left_s: int | None
+
+
 class ConsultStatus(BaseModel):
     """How a consult stands."""
 
@@ -85,6 +98,7 @@ class ConsultStatus(BaseModel):
     ended_at: datetime | None
     end_cause: str | None
     end_party: Literal["patient", "physician"] | None
+    prepaid: ConsultPrepaid | None
     summary: ConsultSummary | None
 
 
@@ -107,6 +121,7 @@ async def create(request: web.Request) -> web.Response:
         returning=body.returning,
         starts_at=starts_at,
         max_video_kbps=body.max_video_kbps or 0,
+        prepaid_fen=body.prepaid_fen,
     )
     try:
         async with services.storage.write() as conn:
@@ -137,10 +152,10 @@ async def read(request: web.Request) -> web.Response:
             case = await store.load(conn, consult_id, Clock())
     if case is None or case.order.organization_id != key.organization_id:
         raise Problem(404, "unknown_consult", "there is no such consult")
-    return json_response(_status(case))
+    return json_response(_status(case, services.calls.prepaid(case)))
 
 
-def _status(case: Case) -> dict[str, object]:
+def _status(case: Case, prepaid: Prepaid | None) -> dict[str, object]:
     core, marks = case.core, case.marks
     times = {
         name: None if (at := getattr(marks, name)) is None else rfc3339(at)
@@ -156,6 +171,12 @@ def _status(case: Case) -> dict[str, object]:
         **times,
         "end_cause": core.end_cause,
         "end_party": core.end_party,
+        "prepaid": prepaid
+        and {
+            "limit_fen": prepaid.limit_fen,
+            "used_fen": prepaid.used_fen,
+            "left_s": prepaid.voice_left_s if core.mode == "voice" else prepaid.video_left_s,
+        },
         "summary": summary
         and {
             "voice_s": summary.voice_s,

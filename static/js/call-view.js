@@ -5,6 +5,7 @@ import { showTrack } from "./device-view.js";
 import { announce, ref, setPressed, setText, show } from "./dom.js";
 import { minutesSeconds } from "./i18n.js";
 import { receiverLevel } from "./level.js";
+import { leftFigure, leftNow, warning } from "./prepaid.js";
 import { linesOf, renderQuality } from "./quality-view.js";
 import { Tiles } from "./tiles.js";
 import { picturesPaused, troubleText } from "./trouble.js";
@@ -16,7 +17,7 @@ import { picturesPaused, troubleText } from "./trouble.js";
 /**
  * What the screen shows of a call; a guest's has no price.
  * @typedef {object} Call
- * @property {{mode: import("./protocol").Mode, state: import("./protocol").State, price?: import("./protocol").Price, me?: {id: string}} | null} view
+ * @property {{mode: import("./protocol").Mode, state: import("./protocol").State, price?: import("./protocol").Price, prepaid?: import("./protocol").Prepaid | null, me?: {id: string}} | null} view
  * @property {import("./consult.js").Meter | null} meter
  * @property {import("./protocol").Pause | null} pause
  * @property {import("./protocol").Roster | null} roster
@@ -192,6 +193,22 @@ export class CallView {
     const cost = ref("cost");
     setText(cost, words.money(fen, meter?.currency ?? view?.price?.currency ?? "CNY"));
     cost.dataset.chargeFen = String(fen);
+    this.#left(meter?.currency ?? view?.price?.currency ?? "CNY");
+  }
+
+  /** What is left of a prepaid amount, and a warning when that is little.  @param {string} currency */
+  #left(currency) {
+    if (!this.#scene || this.#party === "guest") return;
+    const { page, words } = this.#scene;
+    const left = leftNow(page, performance.now());
+    const figure = ref("left");
+    show(figure, left !== null);
+    setText(figure, leftFigure(left, currency, words));
+    figure.dataset.leftMs = String(left?.leftMs ?? "");
+    const text = warning(left, this.#party, words);
+    show(ref("prepaid-warning"), text !== null);
+    setText(ref("prepaid-warning"), text ?? "");
+    setText(ref("live-prepaid"), text ?? "");
   }
 
   /** A camera that is off, or a lost path, leaves a still picture: do not show it as live. */

@@ -54,8 +54,10 @@ function renderReceipt({ receipt }, words) {
     charge: words.money(summary.charge_fen, summary.currency),
     state: words.t(summary.final ? "receipt.final" : "receipt.provisional"),
   });
-  setText(ref("receipt-text"), text);
-  announce("polite", text);
+  const spent = summary.end_cause === "quota_exhausted";
+  const why = spent ? `${words.t("receipt.quota_exhausted")} ` : "";
+  setText(ref("receipt-text"), why + text);
+  announce("polite", why + text);
 }
 
 /** @param {ConsolePage} page  @param {Words} words  @param {number} nowMs */

@@ -17,6 +17,7 @@ export function failureText(words, error) {
     case "price_changed":
     case "storage_unavailable":
     case "node_full":
+    case "prepaid_too_low":
       return words.t(`error.${error.code}`);
     case "already_taken":
       return words.t("error.already_taken", { message: error.message });

@@ -49,7 +49,8 @@ export function nextGuest(page, message, nowMs) {
     case "elapsed": {
       const { consult_id, elapsed_ms, running, pause } = message;
       const time = { consult_id, voice_ms: 0, video_ms: elapsed_ms, running, pause };
-      const meter = /** @type {const} */ ({ kind: "meter", charge_fen: 0, currency: "", ...time });
+      const nothing = /** @type {const} */ ({ charge_fen: 0, currency: "", prepaid: null });
+      const meter = /** @type {const} */ ({ kind: "meter", ...nothing, ...time });
       return { ...page, meter: { ...meter, atMs: nowMs }, pause };
     }
     case "quality":

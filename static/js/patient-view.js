@@ -3,6 +3,7 @@
 import { isLive, summaryOf } from "./consult.js";
 import { announce, make, ref, setText, show, showPhase } from "./dom.js";
 import { showTrack } from "./device-view.js";
+import { lasting, leftIn } from "./prepaid.js";
 import { renderRecording } from "./recording-view.js";
 
 /** @typedef {import("./consult.js").PatientPage} PatientPage */
@@ -103,7 +104,7 @@ function renderAgree(view, words, media, local) {
   setText(ref("price-video"), perMinute(price.video_fen_per_min));
   setText(ref("price-voice"), perMinute(price.voice_fen_per_min));
   ref("price-fine").replaceChildren(
-    ...finePrint(price, words).map((text) => make("li", { text })),
+    ...finePrint(view, local.mode, words).map((text) => make("li", { text })),
   );
   show(ref("check"), local.agreed);
   const video = /** @type {HTMLInputElement} */ (ref("mode-video"));
@@ -111,7 +112,7 @@ function renderAgree(view, words, media, local) {
   video.checked = local.mode === "video";
   voice.checked = local.mode === "voice";
   show(ref("preview-frame"), local.mode === "video");
-  const key = whyNot(media.devices, local);
+  const key = whyNot(media.devices, local, view);
   const join = /** @type {HTMLButtonElement} */ (ref("join"));
   join.disabled = key !== null || local.joining;
   setText(ref("join-why"), words.t(key ?? "join.ready"));
@@ -119,11 +120,12 @@ function renderAgree(view, words, media, local) {
 }
 
 /**
- * @param {import("./devices.js").Devices} devices  @param {Local} local
+ * @param {import("./devices.js").Devices} devices  @param {Local} local  @param {View} view
  * @returns {import("./i18n.js").Key | null} what is missing before one can wait
  */
-function whyNot(devices, local) {
+function whyNot(devices, local, { prepaid }) {
   if (!local.agreed) return "join.agree";
+  if (prepaid && leftIn(prepaid, local.mode).leftMs === 0) return "error.prepaid_too_low";
   if (devices.trouble.audio) return "join.no_microphone";
   if (!devices.audio || devices.busy) return "join.opening";
   // Video would be billed: whoever has no camera chooses to talk by voice, knowing the price.
@@ -132,9 +134,12 @@ function whyNot(devices, local) {
   return null;
 }
 
-/** @param {import("./protocol").Price} price  @param {Words} words  @returns {string[]} */
-function finePrint(price, words) {
-  const lines = [];
+/**
+ * @param {View} view  @param {import("./protocol").Mode} mode  wanted  @param {Words} words
+ * @returns {string[]}
+ */
+function finePrint({ price, prepaid }, mode, words) {
+  const lines = prepaid ? [lasting(prepaid, mode, price.currency, words)] : [];
   if (price.free_s > 0) lines.push(words.t("price.free", { time: words.duration(price.free_s) }));
   if (price.initial_s > 1 || price.increment_s > 1)
     lines.push(
@@ -156,6 +161,11 @@ function renderWaiting({ place }, view, words, media) {
   const text =
     ahead === null ? "" : ahead <= 0 ? words.t("waiting.next") : words.count("ahead", ahead);
   setText(ref("place"), text);
+  const { prepaid, price } = view;
+  setText(
+    ref("waiting-prepaid"),
+    prepaid ? lasting(prepaid, view.mode, price.currency, words) : "",
+  );
   ref("place").dataset.place = place ? String(place.place) : "";
   announce("polite", words.t("waiting.notice", { place: text }));
   setText(ref("waiting-who"), words.t("waiting.who", { who: whoTreats(words, view) }));

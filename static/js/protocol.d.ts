@@ -39,7 +39,8 @@ export type Pause =
   | "patient_silent"
   | "physician_silent"
   | "both_silent"
-  | "hung_up";
+  | "hung_up"
+  | "quota_exhausted";
 export type Outcome = "advised" | "follow_up" | "see_in_person" | "other";
 export type GoodbyeCode =
   | "moved"
@@ -288,6 +289,19 @@ export interface Price {
   digest: string;
 }
 
+export interface Prepaid {
+  limit_fen: number;
+  used_fen: number;
+  voice_left_s: number | null;
+  video_left_s: number | null;
+}
+
+export interface PrepaidLeft {
+  limit_fen: number;
+  used_fen: number;
+  left_ms: number | null;
+}
+
 export interface Proposal {
   id: string;
   mode: Mode;
@@ -343,6 +357,7 @@ export interface ConsultView {
   recording: Recording | null;
   service: Service;
   price: Price;
+  prepaid: Prepaid | null;
   created_at: string;
   answer_by_ms: number | null;
   summary: Summary | null;
@@ -434,6 +449,7 @@ export interface MeterTick {
   currency: string;
   running: boolean;
   pause: Pause | null;
+  prepaid: PrepaidLeft | null;
 }
 
 export interface IceServer {

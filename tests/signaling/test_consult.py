@@ -482,6 +482,47 @@ def test_who_lost_track_can_tell_what_must_hold(
     assert standing_effects(consult) == effects
 
 
+# --- prepaid -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "before", [(), TO_WAITING, TO_OFFERED, TO_ACTIVE, (*TO_ACTIVE, ev.HungUp())]
+)
+def test_a_top_up_counts_at_any_time_before_the_end(before: tuple[Event, ...]) -> None:
+    consult, effects = effects_of(after(*before, ev.ToppedUp(300)), ev.ToppedUp(200))
+    assert consult.topped_up_fen == 500
+    assert effects == [ev.Grant(500)]
+    assert consult.state == after(*before).state
+
+
+def test_after_the_end_nothing_is_topped_up() -> None:
+    with pytest.raises(InvalidTransition):
+        step(after(*TO_ACTIVE, ev.Finished()), ev.ToppedUp(1), 0)
+
+
+@pytest.mark.parametrize(
+    "also", [(), (ev.Held(),), (ev.HungUp(),), (ev.MediaStopped("patient", 1),)]
+)
+def test_a_call_ends_when_all_that_is_prepaid_is_used(also: tuple[Event, ...]) -> None:
+    """Whatever else happened in the same moment."""
+    consult, effects = effects_of(
+        after(*TO_ACTIVE, ev.ToppedUp(5), *also), ev.QuotaExhausted(topped_up_fen=5)
+    )
+    assert (consult.state, consult.end_cause) == ("ended", "quota_exhausted")
+    assert consult.end_party is None
+    assert effects == [ev.Settle("quota_exhausted", None), ev.Release("p_lin")]
+
+
+def test_a_top_up_and_the_end_may_cross_each_other() -> None:
+    """What the meter reported is of a limit that has grown in the meantime."""
+    consult = after(*TO_ACTIVE, ev.ToppedUp(5))
+    assert step(consult, ev.QuotaExhausted(0), 0) == (consult, ())
+
+
+def test_who_lost_track_of_a_top_up_grants_it_again() -> None:
+    assert standing_effects(after(*TO_ACTIVE, ev.ToppedUp(5)))[0] == ev.Grant(5)
+
+
 # --- recording ---------------------------------------------------------------------------------
 
 
@@ -588,6 +629,8 @@ OF: dict[type[Event], st.SearchStrategy[Event]] = {
     ev.RecordingStopped: st.builds(ev.RecordingStopped, SIDES),
     ev.RecordingFailed: st.builds(ev.RecordingFailed, RECORDINGS, st.just("storage_full")),
     ev.Finished: st.builds(ev.Finished, st.sampled_from(["advised", None])),
+    ev.ToppedUp: st.builds(ev.ToppedUp, st.just(500)),
+    ev.QuotaExhausted: st.builds(ev.QuotaExhausted, st.sampled_from([0, 500])),
     ev.MediaStarted: st.builds(ev.MediaStarted, SIDES),
     ev.MediaStopped: st.builds(ev.MediaStopped, SIDES, st.integers(0, 10)),
 }

@@ -153,8 +153,17 @@ class SmallCalls:
     def summary(self, consult_id: str) -> m.Summary | None:
         return None
 
+    def prepaid(self, case: Case) -> m.Prepaid | None:
+        return None if case.limit_fen is None else left_of(case.limit_fen)
+
     def arrived(self, consult: Consult, who: str, resumed: bool) -> None:
         self.arrivals.append((consult.id, who, resumed))
+
+
+def left_of(limit_fen: int) -> m.Prepaid:
+    """A fen a second of voice, and two of video."""
+    left = {"voice_left_s": limit_fen, "video_left_s": limit_fen // 2}
+    return m.Prepaid(limit_fen=limit_fen, used_fen=0, **left)
 
 
 def summary(effect: ev.Settle) -> m.Summary:

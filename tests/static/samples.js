@@ -38,6 +38,7 @@ const COMMON = {
     cap_fen: null,
     digest: "a".repeat(64),
   },
+  prepaid: null,
   created_at: "2026-01-01T08:00:00Z",
   answer_by_ms: null,
   summary: null,
@@ -67,6 +68,7 @@ export function tick(other = {}) {
     currency: "CNY",
     running: true,
     pause: null,
+    prepaid: null,
     ...other,
   };
 }
