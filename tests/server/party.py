@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from sqlalchemy import insert
@@ -19,6 +20,7 @@ from tests.server.clinic import Clinic
 from tests.signaling.world import WAIT_S, Pageful
 
 PACKET_S = 0.02
+CHECK_EACH = 250
 
 
 @dataclass
@@ -43,9 +45,14 @@ class Party:
         assert await self.peer.handshake() == "connected"
 
     async def send(self) -> None:
-        """Send voice and pictures until cancelled, while `sending` is set."""
-        while True:
+        """Send voice and pictures until cancelled, while `sending` is set; checks as browsers do.
+
+        Without a check each few seconds (RFC 7675) the server forgets an address after 30 s.
+        """
+        for number in count(1):
             await self.sending.wait()
+            if number % CHECK_EACH == 0:
+                self.peer.write(self.peer.check())
             await self.peer.send("audio")
             await self.peer.send("video", KEYFRAME)
             await asyncio.sleep(PACKET_S)
