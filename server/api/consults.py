@@ -48,7 +48,7 @@ class NewConsult(BaseModel):
     complaint: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")] = ""
     department: Line | None = None
     physician_id: PhysicianId | None = None
-    returning: bool = False
+    returning: Annotated[bool, Field(strict=True)] = False
     starts_at: Time | None = None
     max_video_kbps: Annotated[int, Field(strict=True, ge=50, le=20_000)] | None = None
     prepaid_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_PREPAID_FEN)] | None = None

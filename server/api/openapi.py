@@ -63,7 +63,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
     if operation.body:
         content = {"application/json": _schema(operation.body)}
-        described["requestBody"] = {"required": True, "content": content}
+        asked = any(field.is_required() for field in operation.body.model_fields.values())
+        described["requestBody"] = {"required": asked, "content": content}
     if operation.scopes:
         described["security"] = [{"key": [scope]} for scope in operation.scopes]
     return described
