@@ -9,6 +9,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 _SECRET_KEYS = frozenset({"token", "password", "sdp", "name", "patient_name", "complaint", "key"})
 _LONG = re.compile(r"[A-Za-z0-9_-]{40,}")
@@ -46,6 +47,15 @@ def configure(log_format: str) -> None:
     )
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").addFilter(is_ours)
+
+
+def is_ours(record: logging.LogRecord) -> bool:
+    """Whether a record is more than a stranger's bad HTTP, which is answered 400.
+
+    aiohttp logs each with a traceback, as an error: whoever likes could fill the log with them.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

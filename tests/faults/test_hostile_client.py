@@ -49,7 +49,7 @@ async def test_no_request_is_answered_by_a_fault(tmp_path: Path) -> None:
         )
         assert status == 0, said
         assert "generated" in said
-        assert not server.crashes()
+        assert not server.crashes(), server.log()[-6000:]
         await server.stop()
     finally:
         await server.discard()
