@@ -76,6 +76,7 @@ def _enum(kind: type[StrEnum]) -> BeforeValidator:
 
 Fen = Annotated[int, Field(ge=0, le=MAX_FEN)]
 Increment = Annotated[int, Field(ge=1, le=3600)]
+Share = Annotated[str, BeforeValidator(_share, json_schema_input_type=float | str)]
 
 
 class Tariff(BaseModel):
@@ -98,7 +99,9 @@ class Tariff(BaseModel):
     currency: Annotated[str, BeforeValidator(_currency), Field(pattern=r"\A[A-Z]{3}\z")] = "CNY"
     insurer_base_fen: Fen = 0
     channel: Annotated[Channel, _enum(Channel)] = Channel.THIRD_PARTY
-    platform_share: Annotated[str, BeforeValidator(_share)] = "0"
+    platform_share: Annotated[str, BeforeValidator(_share, json_schema_input_type=float | str)] = (
+        "0"
+    )
     fee_bearer: Annotated[FeeBearer, _enum(FeeBearer)] = FeeBearer.PHYSICIAN
 
     @model_validator(mode="after")
