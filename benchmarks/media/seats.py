@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from sqlalchemy import insert
 
+from metering.tariff import make_tariff
 from server import migrate, tables
 from server.accounts import digest, new_id, new_token
 from server.clinic import Order, create_consult
 from server.clock import Clock, wall_ms
+from server.prices import NewPrices, set_prices
 from server.storage import Storage
 
 TARIFF = {"voice_fen_per_min": 1097, "video_fen_per_min": 2207}
@@ -26,10 +27,11 @@ async def seed(database_url: str, calls: int) -> list[dict[str, str]]:
             "id": "org_bench",
             "name": "Bench",
             "department": "Bench",
-            "tariff": json.dumps(TARIFF),
             "created_at": now,
         }
         await conn.execute(insert(tables.organizations).values(organization))
+        prices = NewPrices("org_bench", None, make_tariff(TARIFF))
+        await set_prices(conn, prices, "bench", now)
         seats = [await _seat(conn, number, now) for number in range(calls)]
     await storage.close()
     return seats

@@ -165,7 +165,7 @@ async def test_each_correction_is_in_the_audit_log(either: Clinic) -> None:
 async def test_a_key_is_of_one_organization(either: Clinic) -> None:
     """Two clinics may use the same Idempotency-Key, and neither sees the other's records."""
     first = await original(either)
-    values = {"id": "org_other", "name": "x", "department": "x", "tariff": "{}"}
+    values = {"id": "org_other", "name": "x", "department": "x"}
     async with either.services.storage.write() as conn:
         await conn.execute(insert(tables.organizations).values(**values, created_at=wall_ms()))
         (theirs,) = await entries.append(conn, 1, 5, "org_other")

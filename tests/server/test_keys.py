@@ -202,7 +202,7 @@ async def test_every_use_of_a_key_is_in_the_audit_log(clinic: Clinic) -> None:
 async def other_organization(clinic: Clinic) -> str:
     """A second organization on the same server, and a key of its own for everything."""
     async with clinic.services.storage.write() as conn:
-        row = {"name": "o", "department": "d", "tariff": "{}", "created_at": 0}
+        row = {"name": "o", "department": "d", "created_at": 0}
         await conn.execute(insert(tables.organizations).values(id=OTHER, **row))
     return await clinic.key(*SCOPES, organization=OTHER)
 
