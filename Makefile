@@ -102,6 +102,7 @@ soak: setup-test
 
 screenshots: setup-test
 	$(BIN)/python -m tests.e2e.screenshots $(ARGS)
+	$(BIN)/python -m tests.e2e.billing_screenshots $(ARGS)
 
 # --- upkeep -------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The two pages and their files."""
+"""The pages and their files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiohttp import web
 from server.security import Handler
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
-_PAGES = {"/join": "join.html", "/console": "console.html"}
+_PAGES = {"/join": "join.html", "/console": "console.html", "/billing": "billing.html"}
 
 
 def add_pages(app: web.Application) -> None:

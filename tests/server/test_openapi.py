@@ -164,7 +164,7 @@ async def test_every_route_is_described_and_the_other_way_round(clinic: Clinic) 
         for route in application(clinic.services).router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
-    pages = {("GET", path) for path in ("/", "/join", "/console", "/static")}
+    pages = {("GET", path) for path in ("/", "/join", "/console", "/billing", "/static")}
     assert described == routes - pages
 
 

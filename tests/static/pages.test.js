@@ -8,7 +8,7 @@ import { waitOf } from "../../static/js/queue-view.js";
 
 const ROOT = new URL("../../static/", import.meta.url);
 const read = (/** @type {string} */ name) => readFileSync(new URL(name, ROOT), "utf8");
-const PAGES = ["join.html", "console.html"];
+const PAGES = ["join.html", "console.html", "billing.html"];
 
 /** What outside scripts rely on. */
 const CONTRACT = {
@@ -23,6 +23,7 @@ const CONTRACT = {
     "to-video pause-reason mute camera error preview put-back take-next local-video elapsed cost",
     "recording-sign record stop-recording quality-self quality-other line-trouble",
   ],
+  "billing.html": ["username password sign-in records found statements statement"],
 };
 
 test("the names that outside scripts rely on are there, once each", () => {
@@ -56,11 +57,17 @@ test("everything a page links to exists", () => {
     }
 });
 
+/** @param {string} script  @param {string} page */
+function belongs(script, page) {
+  if (page === "billing.html") return script.startsWith("billing");
+  return !(page === "join.html" ? /^(console|billing)/ : /^(join|patient|way|billing)/).test(script);
+}
+
 test("every reference that a script takes exists in the page that loads it", () => {
   const scripts = readdirSync(new URL("js/", ROOT)).filter((name) => name.endsWith(".js"));
   for (const page of PAGES) {
-    const other = page === "join.html" ? /^console/ : /^(join|patient|way)/;
-    for (const script of scripts.filter((name) => !other.test(name) && name !== "queue-view.js"))
+    const own = scripts.filter((name) => belongs(name, page) && name !== "queue-view.js");
+    for (const script of own)
       for (const [, name] of read(`js/${script}`).matchAll(/\bref\("([a-z-]+)"\)/g))
         assert.ok(read(page).includes(`data-ref="${name}"`), `${script} ${page} ${name}`);
   }

@@ -25,7 +25,7 @@ test("every catalogue has the keys of the English one, with the same {names}", (
 function asked() {
   const exact = new Set();
   const patterns = [/^(seconds|minutes|ahead|waiting)_(one|other)$/];
-  for (const html of ["join.html", "console.html"])
+  for (const html of ["join.html", "console.html", "billing.html"])
     for (const [, key] of read(html).matchAll(/data-i18n(?:-label)?="([^"]+)"/g)) exact.add(key);
   for (const script of SCRIPTS) {
     const text = read(`js/${script}`);

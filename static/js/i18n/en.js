@@ -1,3 +1,5 @@
+import { billingEn } from "./billing.en.js";
+
 /** English, and the measure of every other catalogue: the same keys, the same {names}. */
 export const en = Object.freeze({
   brand: "Wenzhen",
@@ -321,4 +323,5 @@ export const en = Object.freeze({
   "receipt.quota_exhausted": "The patient's prepaid amount is used up, so the call ended by itself.",
   "keys.title": "Keyboard shortcuts",
   "keys.hold": "Hold or resume",
+  ...billingEn,
 });

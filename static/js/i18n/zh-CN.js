@@ -1,3 +1,5 @@
+import { billingZhCN } from "./billing.zh-CN.js";
+
 /** 简体中文 @type {Readonly<Record<import("../i18n.js").Key, string>>} */
 export const zhCN = Object.freeze({
   brand: "问诊",
@@ -315,4 +317,5 @@ export const zhCN = Object.freeze({
   "receipt.quota_exhausted": "患者的预付金额已用完，通话已自动结束。",
   "keys.title": "键盘快捷键",
   "keys.hold": "保持或恢复",
+  ...billingZhCN,
 });
