@@ -12,8 +12,10 @@ import urllib.request
 from typing import Any
 
 
-def fetch(method: str, url: str, key: str | None, body: Any) -> tuple[int, str]:
-    """Status and text of the answer.
+def fetch(
+    method: str, url: str, key: str | None, body: Any, once: str | None = None
+) -> tuple[int, str]:
+    """Status and text of the answer; ``once`` is the ``Idempotency-Key``.
 
     Raises:
         OSError: nobody answers there.
@@ -21,6 +23,8 @@ def fetch(method: str, url: str, key: str | None, body: Any) -> tuple[int, str]:
     headers = {"Content-Type": "application/json"}
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
+    if once is not None:
+        headers["Idempotency-Key"] = once
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, headers=headers, method=method)
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -125,9 +125,12 @@ class Server:
 
     # --- the API, as a clinic's systems use it --------------------------------------------------
 
-    async def api(self, method: str, path: str, body: Any = None) -> Any:
-        """One call with the demo clinic's key; the parsed answer of a success."""
-        status, text = await self._fetch(method, path, self.demo["api_key"], body)
+    async def api(self, method: str, path: str, body: Any = None, once: str | None = None) -> Any:
+        """One call with the demo clinic's key; the parsed answer of a success.
+
+        `once` is the `Idempotency-Key` of what moves money.
+        """
+        status, text = await self._fetch(method, path, self.demo["api_key"], body, once)
         assert 200 <= status < 300, f"{method} {path}: {status} {text}"
         return json.loads(text)
 
@@ -157,8 +160,11 @@ class Server:
         assert len(found) == 1, found
         return found[0]
 
-    async def _fetch(self, method: str, path: str, key: str | None, body: Any) -> tuple[int, str]:
-        asked = {"method": method, "url": self.base_url + path, "key": key, "body": body}
+    async def _fetch(
+        self, method: str, path: str, key: str | None, body: Any, once: str | None = None
+    ) -> tuple[int, str]:
+        asked: dict[str, Any] = {"method": method, "url": self.base_url + path, "key": key}
+        asked |= {"body": body, "once": once}
         if self.network.namespace is None:
             return await asyncio.to_thread(fetch, **asked)
         process = await asyncio.create_subprocess_exec(
