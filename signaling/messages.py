@@ -195,7 +195,11 @@ class Service(Outgoing):
 
 
 class Price(Outgoing):
-    """The tariff the patient is asked to agree to; ``digest`` names exactly this one."""
+    """The tariff the patient is asked to agree to; ``digest`` names exactly this one.
+
+    ``fee_on_top``: the part of the charge that the patient pays besides it, as an exact decimal;
+    ``"0"`` for none. ``insurer_base_fen``: what an insurer pays of it at most.
+    """
 
     voice_fen_per_min: int
     video_fen_per_min: int
@@ -205,6 +209,8 @@ class Price(Outgoing):
     minimum_fen: int
     free_s: int
     cap_fen: int | None
+    fee_on_top: str
+    insurer_base_fen: int
     digest: Digest
 
 

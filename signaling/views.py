@@ -28,6 +28,8 @@ class Moment:
 def price(case: Case) -> m.Price:
     """The frozen tariff, as the patient reads it; what it leaves out has the usual value."""
     tariff: dict[str, Any] = json.loads(case.order.tariff)
+    public = tariff.get("channel") == "public_hospital"
+    on_top = tariff.get("fee_bearer") == "patient"
     return m.Price(
         voice_fen_per_min=tariff["voice_fen_per_min"],
         video_fen_per_min=tariff["video_fen_per_min"],
@@ -37,6 +39,8 @@ def price(case: Case) -> m.Price:
         minimum_fen=tariff.get("minimum_fen", 0),
         free_s=tariff.get("free_s", 0),
         cap_fen=tariff.get("cap_fen"),
+        fee_on_top=str(tariff.get("platform_share", "0")) if on_top else "0",
+        insurer_base_fen=tariff.get("insurer_base_fen", 0) if public else 0,
         digest=case.order.tariff_digest,
     )
 

@@ -81,6 +81,12 @@ export class Words {
     return new Intl.NumberFormat(this.language, { maximumFractionDigits: digits }).format(value);
   }
 
+  /** @param {number} part  0.07 for 7 %, exact to six decimals */
+  percent(part) {
+    const style = /** @type {const} */ ({ style: "percent", maximumFractionDigits: 4 });
+    return new Intl.NumberFormat(this.language, style).format(part);
+  }
+
   /** @param {number} seconds  whole  @returns {string} in words: 3 min 5 s */
   duration(seconds) {
     const minutes = Math.floor(seconds / 60);

@@ -152,6 +152,12 @@ function finePrint({ price, prepaid }, mode, words) {
     lines.push(words.t("price.minimum", { price: words.money(price.minimum_fen, price.currency) }));
   if (price.cap_fen !== null)
     lines.push(words.t("price.cap", { price: words.money(price.cap_fen, price.currency) }));
+  const onTop = Number(price.fee_on_top);
+  if (onTop > 0) lines.push(words.t("price.on_top", { percent: words.percent(onTop) }));
+  if (price.insurer_base_fen > 0)
+    lines.push(
+      words.t("price.insurer", { price: words.money(price.insurer_base_fen, price.currency) }),
+    );
   return lines;
 }
 

@@ -286,6 +286,8 @@ export interface Price {
   minimum_fen: number;
   free_s: number;
   cap_fen: number | null;
+  fee_on_top: string;
+  insurer_base_fen: number;
   digest: string;
 }
 

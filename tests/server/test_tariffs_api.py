@@ -13,7 +13,7 @@ from metering.tariff import make_tariff
 from server import tables
 from server.clock import Clock
 from server.demo import ORGANIZATION, PHYSICIAN, TARIFF
-from signaling import store
+from signaling import store, views
 from tests.server.clinic import Answer, Clinic
 
 PATH = "/api/v1/tariffs"
@@ -94,6 +94,25 @@ async def test_a_change_leaves_what_is_ordered_alone(either: Clinic) -> None:
     await change(either, DEARER)
     assert await frozen(either, made["consult_id"]) == before == make_tariff(TARIFF).as_dict()
     assert await ordered(either) == make_tariff(DEARER).as_dict()
+
+
+async def test_the_patient_is_shown_what_comes_on_top_and_what_an_insurer_pays(
+    clinic: Clinic,
+) -> None:
+    """Nobody agrees to a price that is not all of it."""
+    shares = {"platform_share": 0.07, "insurer_base_fen": 2000}
+    for more, shown in (
+        ({}, ("0", 0)),
+        ({"fee_bearer": "patient"}, ("0.07", 0)),
+        ({"channel": "public_hospital"}, ("0", 2000)),
+    ):
+        await change(clinic, DEARER | shares | more)
+        made = (await clinic.api("POST", "/api/v1/consults", json={})).json
+        async with clinic.services.storage.read() as conn:
+            case = await store.load(conn, made["consult_id"], Clock())
+        assert case is not None
+        price = views.price(case)
+        assert (price.fee_on_top, price.insurer_base_fen) == shown
 
 
 async def test_a_late_clock_sets_prices_from_now_on(clinic: Clinic) -> None:

@@ -36,6 +36,8 @@ const COMMON = {
     minimum_fen: 0,
     free_s: 0,
     cap_fen: null,
+    fee_on_top: "0",
+    insurer_base_fen: 0,
     digest: "a".repeat(64),
   },
   prepaid: null,

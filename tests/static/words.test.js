@@ -66,6 +66,8 @@ test("money, plurals and durations follow the language", () => {
   assert.equal(zh.count("ahead", 2), "您前面还有 2 位");
   assert.equal(en.duration(425), "7 min 5 s");
   assert.equal(zh.duration(59), "59 秒");
+  assert.equal(en.percent(0.07), "7%");
+  assert.equal(zh.percent(0.123456), "12.3456%");
   assert.equal(minutesSeconds(9), "00:09");
   assert.equal(minutesSeconds(3600), "60:00");
 });

@@ -39,6 +39,8 @@ export const en = Object.freeze({
   "price.free": "The first {time} cost nothing.",
   "price.minimum": "A consult costs {price} at least.",
   "price.cap": "A consult never costs more than {price}.",
+  "price.on_top": "A service fee of {percent} is added.",
+  "price.insurer": "Of this your insurer pays up to {price}.",
   "prepaid.lasts.video": "Prepaid: {amount}. That lasts for {time} of video.",
   "prepaid.lasts.voice": "Prepaid: {amount}. That lasts for {time} of voice.",
   "prepaid.too_low": "Prepaid: {amount}. That does not cover a call.",

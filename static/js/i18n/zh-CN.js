@@ -38,6 +38,8 @@ export const zhCN = Object.freeze({
   "price.free": "最初 {time} 免费。",
   "price.minimum": "每次问诊最低收费 {price}。",
   "price.cap": "每次问诊最高收费 {price}。",
+  "price.on_top": "另加收 {percent} 的服务费。",
+  "price.insurer": "其中医保最多支付 {price}。",
   "prepaid.lasts.video": "已预付 {amount}，可视频 {time}。",
   "prepaid.lasts.voice": "已预付 {amount}，可语音 {time}。",
   "prepaid.too_low": "已预付 {amount}，不足以开始通话。",
