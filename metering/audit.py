@@ -6,7 +6,8 @@ with the same hash. The columns beside the text are not in the chain, so each is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -17,6 +18,7 @@ from metering.columns import columns_of, shares_of
 from metering.database import Database
 from metering.errors import ChainBroken
 from metering.ledger import head, organizations
+from metering.proof import wrong
 from metering.tables import records, shares
 
 BATCH: Final = 1_000
@@ -26,15 +28,19 @@ _NAMES: Final = tuple(column.name for column in records.c if column.name != "bod
 _SHARE_NAMES: Final = tuple(column.name for column in shares.c)
 
 
-async def verify_all(db: Database) -> dict[str, Verification]:
+async def verify_all(db: Database, *, charges: bool = False) -> dict[str, Verification]:
     """Verify every organization's ledger; see `verify_ledger`."""
     async with db.read() as conn:
         found = await organizations(conn)
-    return {organization_id: await verify_ledger(db, organization_id) for organization_id in found}
+    return {one: await verify_ledger(db, one, charges=charges) for one in found}
 
 
-async def verify_ledger(db: Database, organization_id: str) -> Verification:
+async def verify_ledger(
+    db: Database, organization_id: str, *, charges: bool = False
+) -> Verification:
     """Recompute a chain, compare every row with its text, and the end with the stored head.
+
+    With `charges` also what each record asks for (`metering.proof`).
 
     Stops at the first record that is broken. It reads in batches, so nobody who writes waits. A
     head that was read first and is then missing from the records is a cut-off tail.
@@ -46,6 +52,8 @@ async def verify_ledger(db: Database, organization_id: str) -> Verification:
         while rows := await _batch(db, organization_id, reached.seq):
             for row, parts in rows:
                 reached = _checked(organization_id, reached, row, parts)
+                if charges:
+                    _recomputed(reached.seq, parsed(reached.seq, row["body"]))
                 if reached.seq == stored.seq and reached != stored:
                     raise ChainBroken(reached.seq, "its ledger", f"the head says {stored.hash}")
             if len(rows) < BATCH:
@@ -87,6 +95,42 @@ async def _shares(
 
 def _behind(table: Any, organization_id: str, after_seq: int) -> Any:
     return select(table).where(table.c.organization_id == organization_id, table.c.seq > after_seq)
+
+
+def _recomputed(seq: int, record: Mapping[str, Any]) -> None:
+    reason = wrong(record)
+    if reason is not None:
+        raise ChainBroken(seq, str(record["record_id"]), reason)
+
+
+def verify_lines(lines: Iterable[str], *, charges: bool = False) -> dict[str, Verification]:
+    """Verify exported records (NDJSON): of one or more organizations, one after the other.
+
+    An export may begin in the middle of a chain: its first record's `seq` and `prev_hash` are
+    taken as they are. Stops at the first record that is broken. Blank lines count for nothing.
+    """
+    found: dict[str, Verification] = {}
+    for line in filter(None, (line.rstrip("\r\n") for line in lines)):
+        owner, start = _beginning(line)
+        reached = found[owner].head if owner in found else start
+        try:
+            after = check(reached, line)
+            if charges:
+                _recomputed(after.seq, parsed(after.seq, line))
+        except ChainBroken as broken:
+            found[owner] = Verification(reached, broken)
+            break
+        found[owner] = Verification(after)
+    return found
+
+
+def _beginning(line: str) -> tuple[str, Head]:
+    """Whose record a line is, and the head that it says it follows."""
+    try:
+        record = json.loads(line)
+        return str(record["organization_id"]), Head(record["seq"] - 1, str(record["prev_hash"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "?", Head()
 
 
 def _checked(

@@ -13,9 +13,9 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Annotated, Any, Final
 
-import rfc8785
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from metering import chain
 from metering.currency import is_known
 from metering.errors import TariffError
 from metering.terms import Mode
@@ -127,7 +127,7 @@ class Tariff(BaseModel):
     @property
     def canonical(self) -> bytes:
         """The RFC 8785 form with all defaults written out; `parse_tariff` reads it back."""
-        return rfc8785.dumps(self.as_dict())
+        return chain.canonical(self.as_dict())
 
     def rate_fen_per_min(self, mode: Mode) -> int:
         """Give the price of a minute in `mode`."""

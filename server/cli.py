@@ -54,12 +54,18 @@ def _parser() -> argparse.ArgumentParser:
     actions = ledger.add_subparsers(required=True, metavar="ACTION")
     for name, run, means in (
         ("verify", _ledger_verify, "recompute the hash chain; names the first broken record"),
+        ("backup", _ledger_backup, "copy the database (SQLite) while it is used, and verify it"),
         ("export", _ledger_export, "print every record, one JSON text a line (NDJSON)"),
         ("simulate", _ledger_simulate, "append N plausible records through the real code"),
     ):
         action = actions.add_parser(name, help=means)
         add_options(action)
-        if name != "verify":
+        if name == "verify":
+            action.add_argument("--charges", action="store_true", help="recompute every charge too")
+            action.add_argument("--file", type=Path, help="exported records (NDJSON), - for stdin")
+        elif name == "backup":
+            action.add_argument("to", metavar="FILE", type=Path)
+        else:
             action.add_argument("--organization", metavar="ID", help="which one's ledger")
         if name == "simulate":
             action.add_argument("count", metavar="N", type=_count)
@@ -239,7 +245,16 @@ def _tariffs_set(args: argparse.Namespace) -> int:
 def _ledger_verify(args: argparse.Namespace) -> int:
     from server import ledger_commands as ledger  # noqa: PLC0415
 
-    return asyncio.run(ledger.verify(Settings.from_args(args, os.environ)))
+    if args.file is not None:
+        return ledger.verify_file(args.file, charges=args.charges)
+    settings = Settings.from_args(args, os.environ)
+    return asyncio.run(ledger.verify(settings, charges=args.charges))
+
+
+def _ledger_backup(args: argparse.Namespace) -> int:
+    from server.backup import backup  # noqa: PLC0415
+
+    return asyncio.run(backup(Settings.from_args(args, os.environ), args.to))
 
 
 def _ledger_export(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ ServerError
 ├── StaffRefused         a staff account cannot be as it was asked for
 ├── PhysicianUnknown     an organization has no such physician
 ├── NoPrices             no prices are valid at the time of a consult
+├── BackupFailed         a backup was not made; says why
 ├── MeterElsewhere       another process meters this consult
 └── AddressInUse         another program listens where we want to
 """
@@ -147,6 +148,12 @@ class NoPrices(ServerError):
     def __init__(self, organization_id: str) -> None:
         super().__init__(f"{organization_id} has no prices for this time: see `wenzhen tariffs`")
         self.organization_id = organization_id
+
+
+class BackupFailed(ServerError):
+    """No backup was made, and nothing is left of it."""
+
+    code = "backup_failed"
 
 
 class MeterElsewhere(ServerError):

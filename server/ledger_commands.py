@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from metering import audit, ledger
+from metering.chain import Verification
 from metering.record import epoch_ms
 from server import demo, migrate
 from server.errors import OrganizationUnclear
 from server.settings import Settings
+from server.simulate import CORRECTED_EACH, correction
 from server.simulate import simulate as simulated
 from server.storage import Storage
 from server.tables import organizations
@@ -20,13 +24,31 @@ BATCH = 500
 FIRST_DAY_AT_MS = 1_767_261_600_000  # 2026-01-01T10:00:00Z, an evening in China
 
 
-async def verify(settings: Settings) -> int:
-    """Recompute the chains. Returns 0 when whole, 1 with the first broken record of each named."""
+async def verify(settings: Settings, *, charges: bool) -> int:
+    """Recompute the chains. Returns 0 when whole, 1 with the first broken record of each named.
+
+    With ``charges`` also what each record asks for, from its own segments and tariff.
+    """
     storage = await _open(settings)
     try:
-        found = await audit.verify_all(storage)
+        found = await audit.verify_all(storage, charges=charges)
     finally:
         await storage.close()
+    return _told(found)
+
+
+def verify_file(file: Path, *, charges: bool) -> int:
+    """Recompute exported records without any database; ``-`` reads what comes in."""
+    try:
+        with sys.stdin if str(file) == "-" else file.open(encoding="utf-8", newline="\n") as lines:
+            found = audit.verify_lines(lines, charges=charges)
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"wenzhen: {file} cannot be read: {error}", file=sys.stderr)
+        return 1
+    return _told(found)
+
+
+def _told(found: Mapping[str, Verification]) -> int:
     for organization_id, verification in found.items():
         if verification.broken is not None:
             print(f"broken: {organization_id}: {verification.broken}", file=sys.stderr)
@@ -63,16 +85,33 @@ async def simulate(settings: Settings, count: int, organization_id: str | None) 
         async with storage.read() as conn:
             first = (await ledger.head(conn, mine)).seq
         for start in range(first, first + count, BATCH):
+            number = min(BATCH, first + count - start)
+            corrections = number // CORRECTED_EACH
             entries = []
-            for index in range(start, min(start + BATCH, first + count)):
+            for index in range(start, start + number - corrections):
                 record = simulated(index, FIRST_DAY_AT_MS, first, mine)
-                entries.append((record, epoch_ms(str(record["ended_at"]))))
+                entries.append((record, epoch_ms(record["ended_at"])))
             async with storage.write() as conn:
-                await ledger.append_all(conn, entries)
+                appended = await ledger.append_all(conn, entries)
+                await _correct(conn, start, corrections, appended)
     finally:
         await storage.close()
     print(f"appended {count} records after position {first}")
     return 0
+
+
+async def _correct(
+    conn: AsyncConnection, start: int, number: int, appended: Sequence[ledger.Appended]
+) -> None:
+    """Append exactly ``number`` corrections, of records that cost something."""
+    at_ms = epoch_ms(appended[-1].record["settled_at"])
+    for one in appended:
+        if not number:
+            return
+        record = correction(start + number, [one.record])
+        if record is not None:
+            await ledger.append(conn, record, at_ms)
+            number -= 1
 
 
 async def _organization(storage: Storage, wanted: str | None) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from metering.chain import Head, canonical, chained, link
+
 COMMAND = Path(sys.executable).parent / "wenzhen"
 
 
@@ -112,3 +114,80 @@ def test_a_database_that_does_not_answer_is_named() -> None:
 def test_a_count_that_is_none_is_refused(tmp_path: Path, count: str) -> None:
     done = ledger(f"sqlite:///{tmp_path / 'w.sqlite3'}", "simulate", count)
     assert done.returncode == 2
+
+
+def test_simulated_records_are_of_every_kind_and_can_be_recomputed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'w.sqlite3'}"
+    ledger(url, "simulate", "1000")
+    records = [json.loads(line) for line in ledger(url, "export").stdout.splitlines()]
+    assert len(records) == 1000
+    assert {record["kind"] for record in records} == {"original", "adjustment", "void"}
+    ends = {record["end_cause"] for record in records}
+    assert ends >= {"physician_finish", "patient_hangup", "quota_exhausted", "setup_failed"}
+    assert any(len(record["shares"]) == 2 for record in records), "nobody took over"
+    assert ledger(url, "verify", "--charges").stdout.startswith("whole: 1000 records")
+
+
+def test_an_exported_file_is_verified_without_a_database(tmp_path: Path) -> None:
+    """An auditor needs the program and the file: chain and charges, also of a part."""
+    url = f"sqlite:///{tmp_path / 'w.sqlite3'}"
+    ledger(url, "simulate", "30")
+    lines = ledger(url, "export").stdout.splitlines(keepends=True)
+    for part, count in (("".join(lines), 30), ("".join(lines[10:20]), 20)):
+        file = tmp_path / "records.ndjson"
+        file.write_text(part, "utf-8")
+        done = ledger("", "verify", "--charges", "--file", str(file))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(f"whole: {count} records, head ")
+    file.write_text("".join([*lines[:5], *lines[6:]]), "utf-8")
+    done = ledger("", "verify", "--file", str(file))
+    assert done.returncode == 1
+    assert "seq 6" in done.stderr
+    file.write_text("nothing\n", "utf-8")
+    assert ledger("", "verify", "--file", str(file)).returncode == 1
+    assert "cannot be read" in ledger("", "verify", "--file", str(tmp_path / "none")).stderr
+
+
+def test_a_charge_that_does_not_follow_is_found_though_the_chain_is_whole(tmp_path: Path) -> None:
+    """Whoever can write records can also hash them: the arithmetic is checked apart."""
+    url = f"sqlite:///{tmp_path / 'w.sqlite3'}"
+    ledger(url, "simulate", "3")
+    lines, head = [], Head()
+    for line in ledger(url, "export").stdout.splitlines():
+        record = json.loads(line)
+        if record["seq"] == 2:
+            record["charge_fen"] += 1
+        forged = chained(head, record, record["settled_at"])
+        del forged["hash"]
+        forged["hash"] = link(head.hash, forged)
+        head = Head(forged["seq"], forged["hash"], forged["settled_at"])
+        lines.append(canonical(forged).decode() + "\n")
+    file = tmp_path / "forged.ndjson"
+    file.write_text("".join(lines), "utf-8")
+    assert ledger("", "verify", "--file", str(file)).returncode == 0
+    done = ledger("", "verify", "--charges", "--file", str(file))
+    assert done.returncode == 1
+    assert "seq 2" in done.stderr
+    assert "charge_fen" in done.stderr
+
+
+def test_a_backup_is_verified_and_replaces_nothing(tmp_path: Path) -> None:
+    url, file = f"sqlite:///{tmp_path / 'w.sqlite3'}", tmp_path / "saved.sqlite3"
+    ledger(url, "simulate", "10")
+    done = ledger(url, "backup", str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("saved: 10 records, head ")
+    assert file.stat().st_mode & 0o077 == 0, "it holds names"
+    again = ledger(url, "backup", str(file))
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+    assert ledger(f"sqlite:///{file}", "verify", "--charges").stdout.startswith("whole: 10 records")
+    assert sorted(one.name for one in tmp_path.glob("saved*")) == ["saved.sqlite3"]
+
+
+def test_a_backup_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    none = ledger(f"sqlite:///{tmp_path / 'none.sqlite3'}", "backup", str(tmp_path / "b"))
+    assert "there is no database" in none.stderr
+    server = ledger("postgresql://w@127.0.0.1:1/clinic", "backup", str(tmp_path / "b"))
+    assert "pg_dump" in server.stderr
+    assert not list(tmp_path.glob("b*"))
