@@ -34,6 +34,8 @@ from server.settings import Settings
 from server.staff import Staff
 from server.storage import Storage
 from server.supervise import keep_running
+from server.webhooks.delivery import Deliverer
+from server.webhooks.sender import Sender
 from signaling.model import Timers
 from signaling.site import Site, SiteSetup
 from signaling.tasks import Tasks
@@ -126,6 +128,7 @@ async def _wire(
     load = Load(media.counters, admission)
     waiting = await waiting_room(settings.hold_music, settings.data_dir)
     recordings = _recordings(settings, storage, node, auditor)
+    webhooks = Deliverer(storage, Sender(private=settings.webhook_private), auditor)
     calls = Calls(
         storage,
         media,
@@ -153,11 +156,12 @@ async def _wire(
             allowed_origins=(base_url,),
         )
     )
-    calls.attach(site.desk.submit, site.pages)
+    calls.attach(site.desk.submit, site.pages, webhooks.hint)
     lines = Lines(calls.live, site.pages)
     recordings.attach(site.desk.submit)
     stack.push_async_callback(auditor.flush)
     stack.push_async_callback(key_uses.flush)
+    stack.push_async_callback(webhooks.close)
     stack.push_async_callback(recordings.close)
     stack.push_async_callback(calls.close)
     stack.push_async_callback(tasks.close)
@@ -169,6 +173,7 @@ async def _wire(
     tasks.start("meter ticks", keep_running("meter ticks", calls.run_ticks))
     tasks.start("load", keep_running("load", load.run))
     tasks.start("lines", keep_running("lines", lines.run))
+    tasks.start("webhooks", keep_running("webhooks", webhooks.run))
     tasks.start("checkpoints", keep_running("checkpoints", calls.run_checkpoints))
     return Services(
         settings,
@@ -184,6 +189,7 @@ async def _wire(
         recordings,
         site,
         lines,
+        webhooks,
     )
 
 

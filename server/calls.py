@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -110,10 +110,17 @@ class Calls:
         self.checkpoint_failures = 0
         self._report: Report
         self._pages: Pages
+        self._settled: Callable[[], None] = lambda: None
 
-    def attach(self, report: Report, pages: Pages) -> None:
-        """Say where facts and readings go. Call it once, before anything else."""
+    def attach(
+        self, report: Report, pages: Pages, settled: Callable[[], None] | None = None
+    ) -> None:
+        """Say where facts and readings go. Call it once, before anything else.
+
+        ``settled`` is called after each record that is in the ledger, and never blocks.
+        """
         self._report, self._pages = report, pages
+        self._settled = settled or self._settled
 
     @property
     def may_record(self) -> bool:
@@ -197,6 +204,8 @@ class Calls:
         if isinstance(effect, Disengage | Settle | Discard):
             self.admission.release(consult.id)
             self._prepared.pop(consult.id, None)
+        if isinstance(effect, Settle):
+            self._settled()
         call = self._calls.get(consult.id)
         if isinstance(effect, Grant):
             call = call or self._prepared.get(consult.id)

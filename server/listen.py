@@ -26,6 +26,7 @@ from server.api import (
     statements,
     tariffs,
     top_ups,
+    webhooks,
 )
 from server.errors import AddressInUse, SettingsError
 from server.pages import add_pages, revalidate
@@ -99,6 +100,7 @@ def application(services: Services) -> web.Application:
         *statements.OPERATIONS,
         *adjustments.OPERATIONS,
         *recordings.OPERATIONS,
+        *webhooks.OPERATIONS,
         *health.OPERATIONS,
     ]
     operations.append(openapi.serve(operations, version("wenzhen")))

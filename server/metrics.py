@@ -28,6 +28,7 @@ class _Live(Collector):
         yield from self._packets()
         yield from self._lines()
         yield from self._admission()
+        yield from self._webhooks()
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield CounterMetricFamily(
             "wenzhen_cpu_seconds", "CPU time of the process", usage.ru_utime + usage.ru_stime
@@ -101,6 +102,23 @@ class _Live(Collector):
         )
         yield CounterMetricFamily(
             "wenzhen_takes_refused", "Takes refused by a full node", admission.refused
+        )
+
+    def _webhooks(self) -> Iterator[Metric]:
+        webhooks = self._services.webhooks
+        attempts = CounterMetricFamily(
+            "wenzhen_webhook_attempts", "Webhook messages sent, by result", labels=["result"]
+        )
+        for result, count in sorted(webhooks.results.items()):
+            attempts.add_metric([result], count)
+        yield attempts
+        yield GaugeMetricFamily(
+            "wenzhen_webhook_oldest_seconds",
+            "For how long the endpoint furthest behind has not been told of a record",
+            webhooks.oldest_ms() / 1000,
+        )
+        yield GaugeMetricFamily(
+            "wenzhen_webhooks_disabled", "Webhook endpoints that were given up", webhooks.disabled
         )
 
     def _lines(self) -> Iterator[Metric]:

@@ -17,6 +17,7 @@ from server.security import Throttle
 from server.settings import Settings
 from server.staff import Staff
 from server.storage import Storage
+from server.webhooks.delivery import Deliverer
 from signaling.site import Site
 
 
@@ -49,10 +50,12 @@ class Services:
     recordings: Recordings
     site: Site
     lines: Lines
+    webhooks: Deliverer
     demo: Demo | None = None
     sign_in_throttle: Throttle = field(default_factory=lambda: Throttle(burst=10, per_s=0.2))
     address_throttle: Throttle = field(default_factory=lambda: Throttle(burst=30, per_s=0.2))
     name_throttle: Throttle = field(default_factory=lambda: Throttle(burst=100, per_s=1))
+    webhook_throttle: Throttle = field(default_factory=lambda: Throttle(burst=5, per_s=0.1))
     key_throttle: Throttle = field(default_factory=lambda: Throttle(burst=400, per_s=100))
 
 

@@ -190,6 +190,7 @@ OPTIONS: Final = (
     Option("recording", _switch, "let physicians ask to record calls"),
     Option("recording_retention_days", _days, "recordings are deleted after, days"),
     Option("recording_min_free_mb", _megabytes, "recordings stop when less is free on their disk"),
+    Option("webhook_private", _switch, "let webhooks go to private addresses, and by http"),
 )
 
 
@@ -236,6 +237,7 @@ class Settings:
     recording: bool = False
     recording_retention_days: int = 3 * 365 + 1
     recording_min_free_mb: int = 500
+    webhook_private: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.tls_cert) != bool(self.tls_key):

@@ -128,3 +128,34 @@ recordings = Table(
     UniqueConstraint("consult_id", "recording_id", "part"),
     Index("recordings_by_end", "state", "delete_after"),
 )
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("url", String(1000), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("delivered_through_seq", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),  # failures in a row
+    Column("failing_since", BigInteger),
+    Column("next_attempt_at", BigInteger),
+    Column("disabled_at", BigInteger),
+    Column("disabled_reason", String(16)),  # gone, failing
+    Column("last_attempt_at", BigInteger),
+    Column("last_status", Integer),
+    Column("last_error", String(16)),
+    Column("last_delivered_at", BigInteger),
+    Index("webhooks_by_organization", "organization_id", "created_at"),
+)
+
+webhook_secrets = Table(
+    "webhook_secrets",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("webhook_id", ForeignKey("webhooks.id"), nullable=False),
+    Column("secret", String(100), nullable=False),  # as it is: whoever signs must have it
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),  # of a former one
+    Index("webhook_secrets_by_webhook", "webhook_id"),
+)

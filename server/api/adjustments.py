@@ -100,8 +100,9 @@ async def create_adjustment(request: web.Request) -> web.Response:
     key = await authorized(request, SCOPE)
     asker = Asker(key.organization_id, key.actor, idempotency_key(request))
     wanted = (await read_model(request, NewAdjustment)).correction()
+    services = request.app[SERVICES]
     try:
-        adjusted = await adjust(request.app[SERVICES].storage, asker, wanted)
+        adjusted = await adjust(services.storage, asker, wanted)
     except UnknownRecord:
         raise Problem(404, "unknown_record", "corrects: there is no such record") from None
     except IdempotencyConflict:
@@ -109,6 +110,7 @@ async def create_adjustment(request: web.Request) -> web.Response:
         raise Problem(409, "idempotency_conflict", detail) from None
     except AdjustmentError as error:
         raise _problem(error) from None
+    services.webhooks.hint()
     return record_response(adjusted.body, 201, replayed(adjusted.replayed))
 
 

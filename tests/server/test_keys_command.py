@@ -143,10 +143,12 @@ def test_unknown_keys_and_organizations_are_named(url: str) -> None:
 def test_the_audit_log_is_printed_from_a_time_on_and_by_actor(url: str) -> None:
     key_id = create(url).stderr.split(" ", 1)[0]
     for arguments in ((), ("--since", "1h"), ("--since", "2020-01-01T00:00:00Z")):
-        (row,) = lines(wenzhen(url, "audit", *arguments))
+        row = lines(wenzhen(url, "audit", *arguments))[-1]
         assert (row["action"], row["detail"]) == ("key_created", f"{key_id} records")
         assert row["at"].endswith("Z")
     assert lines(wenzhen(url, "audit", "--since", "2999-01-01")) == []
-    assert len(lines(wenzhen(url, "audit", "--actor", "cli"))) == 1
+    mine = lines(wenzhen(url, "audit", "--actor", "cli"))
+    assert "key_created" in {row["action"] for row in mine}
+    assert {row["actor"] for row in mine} == {"cli"}
     assert lines(wenzhen(url, "audit", "--actor", "key")) == []
     assert wenzhen(url, "audit", "--since", "yesterday").returncode == 2

@@ -18,6 +18,7 @@ from server.api import (
     records,
     session,
     tariffs,
+    webhooks,
 )
 from server.listen import application
 from tests.server import entries
@@ -26,7 +27,7 @@ from tests.server.clinic import Clinic
 OPERATIONS = [
     *session.OPERATIONS, *consults.OPERATIONS, *records.OPERATIONS, *adjustments.OPERATIONS,
     *health.OPERATIONS,
-    *quotes.OPERATIONS, *tariffs.OPERATIONS,
+    *quotes.OPERATIONS, *tariffs.OPERATIONS, *webhooks.OPERATIONS,
 ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ ALLOWED = {
 """What of the standard library a pure core may use: nothing here reads a clock or a file."""
 SEEDED = {"random"}
 """`random.Random(seed)` alone, checked below."""
-THIRD_PARTY = {"orjson", "pydantic", "rfc8785"}
+THIRD_PARTY = {"orjson", "pydantic", "rfc8785", "yarl"}
 CALLS = {"open", "print", "input", "exec", "eval", "__import__"}
 CLOCKS = {"now", "utcnow", "today"}
 
