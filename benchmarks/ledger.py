@@ -30,6 +30,7 @@ from typing import Any
 import aiohttp
 import orjson
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from metering import ledger
 from metering.record import epoch_ms
@@ -58,12 +59,14 @@ def made(first: int, number: int, seed: int) -> list[Entry]:
 
 
 async def fill(storage: Storage, records: int) -> float:
-    """Append `records` through the real code, made on both cores; seconds."""
+    """Append what is missing of `records` through the real code, made on both cores; seconds."""
     began = time.perf_counter()
+    async with storage.read() as conn:
+        there = (await ledger.head(conn, ORGANIZATION)).seq
     loop = asyncio.get_running_loop()
     with ProcessPoolExecutor(2) as makers:
         waiting: list[asyncio.Future[list[Entry]]] = []
-        starts = iter(range(0, records, CHUNK))
+        starts = iter(range(there, records, CHUNK))
         while True:
             while len(waiting) < 4 and (start := next(starts, None)) is not None:
                 end = min(start + CHUNK, records)
@@ -218,13 +221,23 @@ def database(kind: str, folder: Path) -> Iterator[str]:
         yield server.url("bench")
 
 
-async def measure(url: str, folder: Path, records: int) -> dict[str, Any]:
+async def filled(url: str, records: int) -> float:
+    """A clinic with so many records in its ledger; seconds that it took."""
     storage = await Storage.open(url)
     try:
         await migrate.upgrade(storage)
         await demo.create_clinic(storage)
         fill_s = await fill(storage, records)
-        print(f"filled with {records} records in {fill_s:.1f} s")
+    finally:
+        await storage.close()
+    print(f"filled with {records} records in {fill_s:.1f} s", flush=True)
+    return fill_s
+
+
+async def measure(url: str, folder: Path, records: int) -> dict[str, Any]:
+    fill_s = await filled(url, records)
+    storage = await Storage.open(url)
+    try:
         ours, bare = await appends(storage)
         accounts = Accounts(storage, session_s=60)
         async with storage.write() as conn:
@@ -263,13 +276,18 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--keep", type=Path, help="a folder that stays (SQLite only)")
+    parser.add_argument("--url", help="a database that stays: only what is missing is appended")
+    parser.add_argument("--fill", action="store_true", help="only fill it")
     args = parser.parse_args()
-    place = nullcontext(args.keep) if args.keep else tempfile.TemporaryDirectory("-wenzhen")
-    with place as folder, database(args.database, Path(folder)) as url:
-        figures = asyncio.run(measure(url, Path(folder), args.records))
-        figures["verify_s"] = round(verified(url), 2)
-    print(json.dumps({"database": args.database, **figures}))
+    with tempfile.TemporaryDirectory("-wenzhen") as name:
+        folder = Path(name)
+        with nullcontext(args.url) if args.url else database(args.database, folder) as url:
+            if args.fill:
+                asyncio.run(filled(url, args.records))
+                return
+            figures = asyncio.run(measure(url, folder, args.records))
+            figures["verify_s"] = round(verified(url), 2)
+    print(json.dumps({"database": make_url(url).get_backend_name(), **figures}))
 
 
 if __name__ == "__main__":
