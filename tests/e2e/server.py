@@ -37,6 +37,11 @@ class Server:
     process: asyncio.subprocess.Process | None = None
 
     @property
+    def program(self) -> tuple[str, ...]:
+        """What is run: the command as it is installed."""
+        return (str(COMMAND),)
+
+    @property
     def data_dir(self) -> Path:
         return self.folder / "data"
 
@@ -60,7 +65,7 @@ class Server:
         argv = ["serve", "--demo", *at, "--data-dir", str(self.data_dir), *self.options]
         with self.log_file.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *self.network.command(str(COMMAND), *argv), stdout=log, stderr=log, cwd=ROOT
+                *self.network.command(*self.program, *argv), stdout=log, stderr=log, cwd=ROOT
             )
         async with asyncio.timeout(START_WITHIN_S):
             while not await self._ready():
