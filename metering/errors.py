@@ -14,6 +14,7 @@ MeteringError
 ├── ChainBroken      chain_broken       a ledger entry that does not follow its predecessor
 ├── StaleEpoch       epoch_stale        another node has taken the consult
 ├── MonthInvalid     month_invalid      no month that a statement could be of
+├── RangeError       range_invalid      times that give no range
 └── FeedError        cursor_invalid, limit_invalid
 """
 
@@ -126,6 +127,12 @@ class StaleEpoch(MeteringError):
     def __init__(self, consult_id: str, mine: int, stored: int) -> None:
         super().__init__(f"epoch {mine} of consult {consult_id} is over: {stored} holds it")
         self.consult_id, self.mine, self.stored = consult_id, mine, stored
+
+
+class RangeError(MeteringError):
+    """Times that give no range; the message names the parameter."""
+
+    code = "range_invalid"
 
 
 class FeedError(MeteringError):

@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, means in (
         ("verify", _ledger_verify, "recompute the hash chain; names the first broken record"),
         ("backup", _ledger_backup, "copy the database (SQLite) while it is used, and verify it"),
-        ("export", _ledger_export, "print every record, one JSON text a line (NDJSON)"),
+        ("export", _ledger_export, "print records: NDJSON, or CSV for spreadsheets"),
         ("simulate", _ledger_simulate, "append N plausible records through the real code"),
     ):
         action = actions.add_parser(name, help=means)
@@ -69,10 +69,19 @@ def _parser() -> argparse.ArgumentParser:
             action.add_argument("--organization", metavar="ID", help="which one's ledger")
         if name == "simulate":
             action.add_argument("count", metavar="N", type=_count)
+        if name == "export":
+            _add_export(action)
         action.set_defaults(run=run)
     _add_keys(commands)
     _add_staff(commands.add_parser("staff", help="accounts of accountants and administrators"))
     return parser
+
+
+def _add_export(action: argparse.ArgumentParser) -> None:
+    action.add_argument("--format", choices=("ndjson", "csv"), default="ndjson")
+    action.add_argument("--bom", action="store_true", help="CSV: a byte order mark comes first")
+    for name, means in (("from", "settled from this time on"), ("to", "settled before this time")):
+        action.add_argument(f"--{name}", dest=f"{name}_text", metavar="TIME", help=means)
 
 
 def _add_keys(commands: Any) -> None:
@@ -258,9 +267,16 @@ def _ledger_backup(args: argparse.Namespace) -> int:
 
 
 def _ledger_export(args: argparse.Namespace) -> int:
+    from metering.ranges import period  # noqa: PLC0415
     from server import ledger_commands as ledger  # noqa: PLC0415
 
-    return asyncio.run(ledger.export(Settings.from_args(args, os.environ), args.organization))
+    wanted = ledger.Export(
+        organization_id=args.organization,
+        period=period(args.from_text, args.to_text),
+        csv=args.format == "csv",
+        bom=args.bom,
+    )
+    return asyncio.run(ledger.export(Settings.from_args(args, os.environ), wanted))
 
 
 def _ledger_simulate(args: argparse.Namespace) -> int:

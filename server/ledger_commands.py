@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
@@ -11,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from metering import audit, ledger
 from metering.chain import Verification
+from metering.ranges import Period, span
 from metering.record import epoch_ms
-from server import demo, migrate
+from metering.sheet import BOM, HEADER
+from server import demo, exports, migrate
 from server.errors import OrganizationUnclear
 from server.settings import Settings
 from server.simulate import CORRECTED_EACH, correction
@@ -60,15 +63,30 @@ def _told(found: Mapping[str, Verification]) -> int:
     return 1 if any(one.broken for one in found.values()) else 0
 
 
-async def export(settings: Settings, organization_id: str | None) -> int:
-    """Print every record in order, as NDJSON; of one organization, or one after the other."""
-    storage = await _open(settings)
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What to print. ``organization_id`` None: every ledger, one after the other."""
+
+    organization_id: str | None
+    period: Period
+    csv: bool
+    bom: bool
+
+
+async def export(settings: Settings, wanted: Export) -> int:
+    """Print records in their order, UTF-8 whatever the terminal's encoding is."""
+    storage, out = await _open(settings), sys.stdout.buffer
     try:
         async with storage.read() as conn:
             known = await ledger.organizations(conn)
-        for one in _chosen(known, organization_id):
-            async for body in ledger.export(storage, one):
-                print(body)
+        if wanted.csv:
+            out.write((BOM + HEADER if wanted.bom else HEADER).encode())
+        for one in _chosen(known, wanted.organization_id):
+            async with storage.read() as conn:
+                found = await span(conn, one, wanted.period)
+            rows = exports.csv_rows if wanted.csv else exports.ndjson
+            async for chunk in rows(storage, one, found):
+                out.write(chunk)
     finally:
         await storage.close()
     return 0

@@ -10,6 +10,7 @@ from media.port import MediaPort
 from server.accounts import Accounts
 from server.auditor import Auditor
 from server.calls import Calls
+from server.exports import Exports
 from server.keys import Keys, KeyUses
 from server.lines import Lines
 from server.recordings import Recordings
@@ -57,6 +58,7 @@ class Services:
     name_throttle: Throttle = field(default_factory=lambda: Throttle(burst=100, per_s=1))
     webhook_throttle: Throttle = field(default_factory=lambda: Throttle(burst=5, per_s=0.1))
     key_throttle: Throttle = field(default_factory=lambda: Throttle(burst=400, per_s=100))
+    exports: Exports = field(default_factory=Exports)
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

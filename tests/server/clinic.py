@@ -49,7 +49,7 @@ class Clinic:
         url = self.services.base_url + path
         async with self.http.request(method, url, allow_redirects=False, **more) as answer:
             text = await answer.text()
-            is_json = answer.content_type.endswith("json")
+            is_json = answer.content_type.endswith(("/json", "+json"))
             body = await answer.json(content_type=None) if is_json else None
             return Answer(answer.status, answer.headers, answer.cookies, text, body)
 

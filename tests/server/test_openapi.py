@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from server.api import (
     adjustments,
     consults,
+    exports,
     health,
+    histories,
     openapi,
     quotes,
     records,
@@ -26,6 +28,7 @@ from tests.server.clinic import Clinic
 
 OPERATIONS = [
     *session.OPERATIONS, *consults.OPERATIONS, *records.OPERATIONS, *adjustments.OPERATIONS,
+    *exports.OPERATIONS, *histories.OPERATIONS,
     *health.OPERATIONS,
     *quotes.OPERATIONS, *tariffs.OPERATIONS, *webhooks.OPERATIONS,
 ]  # fmt: skip

@@ -6,9 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from cloudevents.core.bindings.http import HTTPMessage, from_http_event
+from cloudevents.core.formats.json import JSONFormat
 from yarl import URL
 
+from metering import cloudevents
 from metering.chain import Head, check
+from server.api import records
 from server.demo import ORGANIZATION
 from tests.server import entries
 from tests.server.clinic import Answer, Clinic
@@ -100,6 +104,59 @@ async def test_a_record_id_that_is_none_is_not_found(either: Clinic) -> None:
         url = URL(f"{either.services.base_url}{PATH}/{record_id}", encoded=True)
         async with either.http.get(url, headers=headers) as answer:
             assert answer.status == 404, await answer.text()
+
+
+@pytest.mark.parametrize("name", ["cursor", "limit"])
+async def test_a_parameter_that_is_there_twice_is_refused(clinic: Clinic, name: str) -> None:
+    answer = await clinic.api("GET", PATH, params=[(name, "1"), (name, "2")])
+    answer.problem(422, "invalid_query")
+
+
+async def test_the_feed_as_cloudevents_has_the_same_records_and_cursors(either: Clinic) -> None:
+    """A client that knows CloudEvents and links alone (RFC 8288) pulls all of the ledger."""
+    await append(either, 7)
+    as_events = {"Accept": cloudevents.BATCH}
+    path, pulled = f"{PATH}?limit=3", []
+    while True:
+        answer = await either.api("GET", path, headers=as_events)
+        assert answer.headers["Content-Type"] == f"{cloudevents.BATCH}; charset=utf-8"
+        records.CloudEventBatch.model_validate_json(answer.text)
+        plain = await either.api("GET", path)
+        assert plain.headers["Content-Type"].startswith("application/json")
+        assert plain.headers["Vary"] == "Accept"
+        assert answer.json == [json.loads(cloudevents.event(dump(r))) for r in plain.json["data"]]
+        for name in ("next_cursor", "settled_through_seq", "head_hash"):
+            header = f"Wenzhen-{name.replace('_', '-').title()}"
+            assert answer.headers[header] == plain.headers[header] == str(plain.json[name])
+        pulled += [JSONFormat().read(None, dump(event)) for event in answer.json]
+        assert ("Link" in answer.headers) is plain.json["has_more"]
+        if "Link" not in answer.headers:
+            break
+        target, relation = answer.headers["Link"].split(";")
+        assert relation.strip() == 'rel="next"'
+        path = target.strip("<>")
+    assert [event.get_data()["seq"] for event in pulled] == list(range(1, 8))
+    assert len({(event.get_source(), event.get_id()) for event in pulled}) == 7
+    again = await either.api("GET", PATH, headers=as_events, params={"limit": 3})
+    assert again.text == (await either.api("GET", f"{PATH}?limit=3", headers=as_events)).text
+
+
+async def test_one_record_is_one_event(either: Clinic) -> None:
+    """The CloudEvents SDK takes the answer as the HTTP message in structured mode that it is."""
+    await append(either, 1)
+    (record,) = (await page(either))["data"]
+    path = f"{PATH}/{record['record_id']}"
+    answer = await either.api("GET", path, headers={"Accept": cloudevents.ONE})
+    message = HTTPMessage(headers=dict(answer.headers), body=answer.text.encode())
+    event = from_http_event(message)
+    assert event.get_id() == record["record_id"]
+    assert event.get_type() == "org.wenzhen.record.original.v1"
+    assert event.get_data() == record
+    assert (await either.api("GET", path)).text in answer.text
+
+
+def dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 NO_KEY = [
