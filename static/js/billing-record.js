@@ -146,25 +146,8 @@ function time(original, names, words, times) {
   const timeline = timelineOf(original);
   const name = (/** @type {Span} */ { segment }) =>
     segment ? (names.get(segment.physician_id) ?? segment.physician_id) : "";
-  const kind = (/** @type {Span} */ span) => words.t(`bill.span.${span.kind}`);
-  const flow = (/** @type {"patient" | "physician"} */ side) => ({
-    name: words.t(`bill.lane.${side}`),
-    classOf: (/** @type {Span} */ span) => span[side],
-    wordsOf: (/** @type {Span} */ span) => words.t(`bill.flow.${span[side]}`),
-    moreOf: () => "",
-  });
-  const lanes = [
-    {
-      name: words.t("bill.lane.billed"),
-      classOf: (/** @type {Span} */ span) => (span.segment ? span.kind : "free"),
-      wordsOf: kind,
-      moreOf: name,
-    },
-    flow("patient"),
-    flow("physician"),
-  ];
   const title = words.t("bill.timeline_words", { count: original.segments.length });
-  ref("timeline").replaceChildren(draw(timeline, lanes, title));
+  ref("timeline").replaceChildren(draw(timeline, lanesOf(name, words), title));
   const flows = /** @type {const} */ (["flows", "held", "silent", "unknown"]);
   ref("legend").replaceChildren(
     ...legend([
@@ -178,18 +161,35 @@ function time(original, names, words, times) {
       times.second(span.from_ms),
       times.second(span.to_ms),
       `${duration(span.duration_ms / 1000)}.${String(span.duration_ms % 1000).padStart(3, "0")}`,
-      kind(span),
+      words.t(`bill.span.${span.kind}`),
       name(span),
       span.segment ? words.money(span.segment.rate_fen_per_min, original.currency) : "",
       span.segment ? words.t(/** @type {Key} */ (`bill.cause.${span.segment.end_cause}`)) : "",
     ]),
   );
   const heads = ["from_time", "to_time", "duration", "what", "physician", "per_minute", "ended_by"];
-  withBody(
-    "spans",
-    rows,
-    heads.map((head) => words.t(/** @type {Key} */ (`bill.${head}`))),
-  );
+  const texts = heads.map((head) => words.t(/** @type {Key} */ (`bill.${head}`)));
+  withBody("spans", rows, texts);
+}
+
+/**
+ * @param {(span: Span) => string} name  of who treated  @param {Words} words
+ * @returns {import("./billing-timeline-view.js").Lane[]}
+ */
+function lanesOf(name, words) {
+  const flow = (/** @type {"patient" | "physician"} */ side) => ({
+    name: words.t(`bill.lane.${side}`),
+    classOf: (/** @type {Span} */ span) => span[side],
+    wordsOf: (/** @type {Span} */ span) => words.t(`bill.flow.${span[side]}`),
+    moreOf: () => "",
+  });
+  const billed = {
+    name: words.t("bill.lane.billed"),
+    classOf: (/** @type {Span} */ span) => (span.segment ? span.kind : "free"),
+    wordsOf: (/** @type {Span} */ span) => words.t(`bill.span.${span.kind}`),
+    moreOf: name,
+  };
+  return [billed, flow("patient"), flow("physician")];
 }
 
 /** @param {Explained} found  @param {Words} words  @param {ClinicTimes} times */

@@ -18,6 +18,21 @@ import { duration } from "./billing-format.js";
  * @typedef {{head: Key, value: (row: Row) => string}} Column
  */
 
+/** @type {readonly [Key, string][]} */
+const EARNED = [
+  ["bill.fee_fen", "fee_fen"],
+  ["bill.platform_fen", "platform_fen"],
+  ["bill.payout", "physician_fen"],
+];
+/** @type {readonly [Key, string][]} */
+const BILLED = [
+  ["bill.payable_fen", "payable_fen"],
+  ["bill.insurer_fen", "insurer_fen"],
+  ["bill.patient_fen", "patient_fen"],
+  ["bill.platform_fen", "platform_fen"],
+  ["bill.physician_fen", "physician_fen"],
+];
+
 /**
  * @param {StatementRoute} route  @param {Statement} found  @param {string} clinic
  * @param {Words} words  @param {ClinicTimes} times
@@ -40,45 +55,36 @@ export function renderStatement(route, found, clinic, words, times) {
   ref("statement-tables").replaceChildren(...(tables.length > 0 ? tables : [none]));
 }
 
-/** @param {StatementRoute} route  @param {Words} words */
+/**
+ * The columns of the calls, of the adjustments, and the last one.
+ * @param {StatementRoute} route  @param {Words} words
+ * @returns {{calls: Column[], adjustments: Column[], net: Column}}
+ */
 function columnsOf({ of }, words) {
   const physicians = of === "physicians";
-  const time = (/** @type {"voice" | "video"} */ mode) => (/** @type {Row} */ row) =>
-    duration(physicians ? row[`${mode}_ms`] / 1000 : row[`${mode}_s`]);
-  const money = (/** @type {string} */ name, /** @type {"" | "adjustments" | "net"} */ part = "") =>
-    (/** @type {Row} */ row) =>
-      words.money((part === "" ? row : row[part])[name], row.currency);
-  const count = (/** @type {(row: Row) => number | undefined} */ of) => (/** @type {Row} */ row) =>
-    words.number(of(row) ?? 0, 0);
-  /** @type {Column[]} */
-  const calls = [
-    { head: "bill.calls", value: count((row) => row.calls) },
-    { head: "mode.video", value: time("video") },
-    { head: "mode.voice", value: time("voice") },
-  ];
-  const adjusted = count((row) => row.adjustments.count);
   const whole = physicians ? "physician_fen" : "payable_fen";
-  /** @type {Column[]} */
-  const adjustments = [
-    { head: "bill.number", value: adjusted },
-    { head: "bill.change", value: money(whole, "adjustments") },
-  ];
-  /** @type {Column[]} */
-  const amounts = physicians
-    ? [
-        { head: "bill.fee_fen", value: money("fee_fen") },
-        { head: "bill.platform_fen", value: money("platform_fen") },
-        { head: "bill.payout", value: money("physician_fen") },
-      ]
-    : [
-        { head: "bill.payable_fen", value: money("payable_fen") },
-        { head: "bill.insurer_fen", value: money("insurer_fen") },
-        { head: "bill.patient_fen", value: money("patient_fen") },
-        { head: "bill.platform_fen", value: money("platform_fen") },
-        { head: "bill.physician_fen", value: money("physician_fen") },
-      ];
-  const net = { head: /** @type {Key} */ (physicians ? "bill.net_payout" : "bill.net_payable"), value: money(whole, "net") };
-  return { calls: [...calls, ...amounts], adjustments, net };
+  const [unit, per_s] = physicians ? ["ms", 1000] : ["s", 1];
+  const number = (/** @type {number | undefined} */ count) => words.number(count ?? 0, 0);
+  const change = (/** @type {Row} */ row) => words.money(row.adjustments[whole] ?? 0, row.currency);
+  return {
+    calls: [
+      { head: "bill.calls", value: (row) => number(row.calls) },
+      { head: "mode.video", value: (row) => duration(row[`video_${unit}`] / per_s) },
+      { head: "mode.voice", value: (row) => duration(row[`voice_${unit}`] / per_s) },
+      ...(physicians ? EARNED : BILLED).map(([head, name]) => ({
+        head,
+        value: (/** @type {Row} */ row) => words.money(row[name], row.currency),
+      })),
+    ],
+    adjustments: [
+      { head: "bill.number", value: (row) => number(row.adjustments.count) },
+      { head: "bill.change", value: change },
+    ],
+    net: {
+      head: physicians ? "bill.net_payout" : "bill.net_payable",
+      value: (row) => words.money(row.net[whole] ?? 0, row.currency),
+    },
+  };
 }
 
 /** @param {StatementRoute} route  @param {Statement} found  @param {Row} total  @param {Words} words */

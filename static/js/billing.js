@@ -46,14 +46,14 @@ async function go() {
   asking.abort();
   asking = new AbortController();
   const { signal } = asking;
-  document.body.setAttribute("aria-busy", "true");
+  ref("main-content").setAttribute("aria-busy", "true");
   try {
     await shown(route, signal);
     show(ref("error"), false);
   } catch (error) {
     failed(error);
   } finally {
-    if (!signal.aborted) document.body.removeAttribute("aria-busy");
+    if (!signal.aborted) ref("main-content").removeAttribute("aria-busy");
   }
 }
 
@@ -69,6 +69,8 @@ async function shown(route, signal) {
     else ref(`tab-${name}`).removeAttribute("aria-current");
   }
   showPhase(route.view);
+  const heading = document.querySelector(`[data-phase="${route.view}"] h1`)?.textContent;
+  document.title = `${heading} · ${words.t("brand")}`; // a saved PDF is named by it
 }
 
 /** @param {RecordsRoute} route  @param {AbortSignal} signal */
@@ -212,7 +214,7 @@ languageSwitch(ref("languages"), words.language, (language) => {
   rememberLanguage(language);
   words = new Words(language);
   translatePage(words);
-  enter();
+  if (document.body.dataset.now !== "loading") enter();
 });
 translatePage(words);
 listen();

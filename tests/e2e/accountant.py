@@ -18,6 +18,7 @@ from tests.e2e.clinic import Browsers, Clinic, open_clinic
 from tests.e2e.server import Server
 from tests.server import entries
 
+CONTRAST = Path(__file__).with_name("contrast.js").read_text("utf-8")
 NOT_SIGNED_IN = r"401 .*/api/v1/staff/session$"
 """A page that asks who is signed in gets 401 when nobody is, and Chromium notes each 401."""
 RECORDS = 360
@@ -40,7 +41,7 @@ class Accountant(Chair):
         """Open the page elsewhere, already signed in."""
         await self.page.goto(f"{server.base_url}/billing{hash_}")
         await self.sees(sees)
-        await expect(self.page.locator("body")).not_to_have_attribute("aria-busy", "true")
+        await expect(self.page.locator("main")).not_to_have_attribute("aria-busy", "true")
 
     async def in_view(self) -> bool:
         """Whether nothing of the page is cut off or must be scrolled sideways."""
@@ -48,6 +49,11 @@ class Accountant(Chair):
             "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         )
         return wide
+
+    async def unreadable(self) -> list[str]:
+        """Texts that are too faint and controls without a name."""
+        found: list[str] = await self.page.evaluate(CONTRAST)
+        return found
 
 
 async def fill(server: Server, count: int = RECORDS) -> None:

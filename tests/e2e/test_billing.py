@@ -172,3 +172,25 @@ async def test_the_keyboard_alone_reaches_a_record(browsers: Browsers) -> None:
             assert not chair.faults()
         finally:
             await chair.leave()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_all_can_be_read_and_has_a_name(browsers: Browsers, scheme: str) -> None:
+    """WCAG 2.2 AA: 1.4.3 and 4.1.2, in both schemes."""
+    async with seated(browsers, **DESKTOP, color_scheme=scheme) as (clinic, chair):
+        records = await clinic.server.records()
+        record = next(one for one in records if len(one["segments"]) > 1 and one["held_s"])
+        assert await chair.unreadable() == []
+        await chair.go(clinic.server, f"#record/{record['record_id']}", "record")
+        assert await chair.unreadable() == []
+        await chair.find("agrees").evaluate("(text) => (text.style.color = 'rgb(128, 128, 128)')")
+        assert len(await chair.unreadable()) == 1, "what is too faint would be noticed"
+        await chair.page.reload()
+        await chair.press("correct")
+        await chair.sees("reason")
+        assert await chair.unreadable() == []
+        await chair.go(clinic.server, "#statements?of=organization&month=2026-01", "statement-CNY")
+        assert await chair.unreadable() == []
+        await chair.press("sign-out")
+        await chair.sees("username")
+        assert await chair.unreadable() == []
