@@ -79,8 +79,9 @@ class Office:
 
     async def idle(self) -> None:
         """Until every attempt under way is written down."""
-        await self.deliverer._tasks.ended(WAIT_S)
-        assert not self.deliverer._under_way
+        async with asyncio.timeout(WAIT_S):
+            while self.deliverer._under_way:
+                await self.deliverer._tasks.ended(WAIT_S)
 
     async def row(self, endpoint: Endpoint) -> Any:
         async with self.storage.read() as conn:
