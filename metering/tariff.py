@@ -96,7 +96,7 @@ class Tariff(BaseModel):
     minimum_fen: Fen = 0
     free_s: Annotated[int, Field(ge=0, le=86_400)] = 0
     cap_fen: Fen | None = None
-    currency: Annotated[str, BeforeValidator(_currency), Field(pattern=r"\A[A-Z]{3}\z")] = "CNY"
+    currency: Annotated[str, BeforeValidator(_currency), Field(pattern=r"^[A-Z]{3}$")] = "CNY"
     insurer_base_fen: Fen = 0
     channel: Annotated[Channel, _enum(Channel)] = Channel.THIRD_PARTY
     platform_share: Annotated[str, BeforeValidator(_share, json_schema_input_type=float | str)] = (

@@ -9,7 +9,12 @@ from aiohttp import web
 from server.security import Handler
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
-_PAGES = {"/join": "join.html", "/console": "console.html", "/billing": "billing.html"}
+_PAGES = {
+    "/join": "join.html",
+    "/console": "console.html",
+    "/billing": "billing.html",
+    "/api/docs": "docs.html",
+}
 
 
 def add_pages(app: web.Application) -> None:

@@ -19,8 +19,9 @@ from metering.rating import MAX_SECONDS
 from metering.terms import Mode
 from server.adjusting import Asker, IdempotencyConflict, UnknownRecord, adjust
 from server.api.idempotency import IDEMPOTENT, REPLAYED, idempotency_key, replayed
-from server.api.operation import Answer, Operation, authorized
-from server.api.records import Record, record_response
+from server.api.operation import Answer, Operation, authorized, refusal
+from server.api.record import Record
+from server.api.records import record_response
 from server.problems import Problem, read_model
 from server.services import SERVICES
 
@@ -139,17 +140,28 @@ OPERATIONS = (
                 {"application/json": Record},
                 REPLAYED,
             ),
-            400: ("not JSON, or no usable Idempotency-Key", None),
-            404: ("there is no such record", None),
-            409: (
+            400: refusal("not JSON, or no usable Idempotency-Key", "idempotency_key_invalid"),
+            404: refusal("there is no such record", "unknown_record"),
+            409: refusal(
                 "the key was used for something else, or the consult has been corrected since, "
                 "is void, or has too many corrections",
-                None,
+                *("idempotency_conflict", "record_superseded", "already_void"),
+                "too_many_corrections",
             ),
-            422: ("a field is wrong, or nothing would change; the detail says which", None),
+            422: refusal(
+                "a field is wrong, or nothing would change; the detail says which",
+                *("nothing_changes", "adjustment_invalid"),
+            ),
         },
         scope=SCOPE,
         body=NewAdjustment,
+        example={
+            "corrects": "rec_6d1f0c3a9be24c5d8f7a0b1c2d3e4f50",
+            "kind": "adjustment",
+            "charge_fen": 5000,
+            "reason": "ticket/4711",
+            "actor": "clerk.17",
+        },
         headers=IDEMPOTENT,
         required=frozenset(IDEMPOTENT),
     ),

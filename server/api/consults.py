@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from aiohttp import web
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from server.api.operation import Operation, authorized, has_form_of_id
-from server.clinic import LATE_MS, Order, create_consult
+from server import clinic
+from server.api.operation import Operation, authorized, has_form_of_id, refusal
+from server.clinic import LATE_MS, Order
 from server.clock import Clock, wall_ms
 from server.errors import NoPrices, PhysicianUnknown
 from server.problems import Problem, json_response, read_model
@@ -102,7 +103,7 @@ class ConsultStatus(BaseModel):
     summary: ConsultSummary | None
 
 
-async def create(request: web.Request) -> web.Response:
+async def create_consult(request: web.Request) -> web.Response:
     """Order a consult; answers with the patient's link."""
     key = await authorized(request, "consults")
     body = await read_model(request, NewConsult)
@@ -125,7 +126,7 @@ async def create(request: web.Request) -> web.Response:
     )
     try:
         async with services.storage.write() as conn:
-            case, token = await create_consult(conn, key.organization_id, order, Clock())
+            case, token = await clinic.create_consult(conn, key.organization_id, order, Clock())
     except PhysicianUnknown:
         raise Problem(422, "unknown_physician", "physician_id: no such physician") from None
     except NoPrices:
@@ -142,7 +143,7 @@ async def create(request: web.Request) -> web.Response:
     )
 
 
-async def read(request: web.Request) -> web.Response:
+async def read_consult(request: web.Request) -> web.Response:
     """How the consult stands."""
     key = await authorized(request, "consults")
     services, consult_id = request.app[SERVICES], request.match_info["consult_id"]
@@ -193,18 +194,34 @@ OPERATIONS = (
     Operation(
         "POST",
         _PATH,
-        create,
+        create_consult,
         "Order a consult",
-        {201: ("ordered", ConsultCreated), 503: ("the server is ending", None)},
+        {
+            201: ("ordered", ConsultCreated),
+            422: refusal(
+                "a field is wrong; the detail names it",
+                *("starts_in_past", "unknown_physician", "no_prices"),
+            ),
+            503: refusal("the server is ending", "draining"),
+        },
         scope="consults",
         body=NewConsult,
+        example={
+            "patient_name": "王女士",
+            "patient_ref": "his:4711",
+            "department": "全科",
+            "complaint": "咳嗽三天",
+        },
     ),
     Operation(
         "GET",
         _PATH + "/{consult_id}",
-        read,
+        read_consult,
         "How a consult stands",
-        {200: ("the consult", ConsultStatus), 404: ("unknown", None)},
+        {
+            200: ("the consult", ConsultStatus),
+            404: refusal("there is no such consult", "unknown_consult"),
+        },
         scope="consults",
     ),
 )

@@ -15,9 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from metering import ranges
 from metering.ranges import Span
 from server import exports
-from server.api.operation import Answer, Operation, authorized
+from server.api.operation import Answer, Operation, authorized, refusal
 from server.api.queries import PERIOD, flag, period
-from server.api.records import ModeSeconds, Split
+from server.api.record import ModeSeconds, Split
 from server.exports import TooManyExports
 from server.problems import Problem, json_response
 from server.services import SERVICES
@@ -162,6 +162,9 @@ _HEADERS: Final = {
     "Wenzhen-Last-Seq": "position of the last record",
     "Wenzhen-Last-Hash": "hash of the last record",
 }
+_WRONG: Final = refusal(
+    "a parameter cannot be used; the detail names it", "invalid_query", "range_invalid"
+)
 _ETAG: Final = {"If-None-Match": {"type": "string", "maxLength": 1000}}
 
 
@@ -169,8 +172,8 @@ def _download(media: str) -> dict[int, tuple[str, None] | Answer]:
     return {
         200: Answer("the records, streamed", {media: None}, _HEADERS),
         304: ("as named by If-None-Match", None),
-        422: ("a parameter cannot be used; the detail names it", None),
-        429: ("too many requests or downloads at once; see Retry-After", None),
+        422: _WRONG,
+        429: refusal("too many requests or downloads at once; see Retry-After", "too_many_exports"),
     }
 
 
@@ -183,7 +186,7 @@ OPERATIONS = (
         "Sums over a period",
         {
             200: ("the sums", RecordSummary),
-            422: ("a parameter cannot be used; the detail names it", None),
+            422: _WRONG,
         },
         scope=SCOPE,
         query=PERIOD,

@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
-from server.api.operation import Operation
+from server.api.operation import Operation, refusal
 from server.metrics import registry_of
 from server.problems import Problem, json_response
 from server.services import SERVICES
@@ -46,6 +46,12 @@ async def metrics(request: web.Request) -> web.Response:
 
 OPERATIONS = (
     Operation("GET", "/healthz", healthz, "Alive", {200: ("alive", None)}),
-    Operation("GET", "/readyz", readyz, "Ready", {200: ("ready", None), 503: ("not ready", None)}),
+    Operation(
+        "GET",
+        "/readyz",
+        readyz,
+        "Ready",
+        {200: ("ready", None), 503: refusal("not ready", "draining", "database_unavailable")},
+    ),
     Operation("GET", "/metrics", metrics, "Prometheus metrics", {200: ("metrics", None)}),
 )

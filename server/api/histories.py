@@ -12,9 +12,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from metering import ledger
-from server.api.operation import Operation, authorized, has_form_of_id
+from server.api.operation import Operation, authorized, has_form_of_id, refusal
 from server.api.queries import whole
-from server.api.records import Record, record_response
+from server.api.record import Record
+from server.api.records import record_response
 from server.problems import Problem, json_response
 from server.services import SERVICES
 from signaling.case import rfc3339
@@ -124,8 +125,8 @@ OPERATIONS = (
         "What happened in a consult",
         {
             200: ("its events", ConsultHistory),
-            404: ("unknown", None),
-            422: ("after is no number", None),
+            404: refusal("there is no such consult", "unknown_consult"),
+            422: refusal("after is no number", "invalid_query"),
         },
         scope=("consults", "records"),
         query={"after": {"type": "integer", "minimum": 0, "maximum": _MOST_N}},
@@ -135,7 +136,10 @@ OPERATIONS = (
         _PATH + "/records",
         list_consult_records,
         "The records of a consult",
-        {200: ("its records", ConsultRecords), 404: ("unknown", None)},
+        {
+            200: ("its records", ConsultRecords),
+            404: refusal("there is no such consult", "unknown_consult"),
+        },
         scope="records",
     ),
 )

@@ -19,6 +19,7 @@ IDEMPOTENT: Final[Mapping[str, Mapping[str, Any]]] = {
         "minLength": 1,
         "maxLength": 255,
         "pattern": "^[\\x21-\\x7e]+$",
+        "examples": ["5f3c1d2e-84b0-4a51-9d0e-1c7a52b06f39"],
     }
 }
 """The header's JSON Schema, for an operation's ``headers``; it is required."""

@@ -26,12 +26,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Answer:
     """What a status means, where one JSON body is not all: bodies of several media types, headers.
 
-    ``content`` maps each media type to the model of its body, None where it is a text.
+    ``content`` maps each media type to the model of its body, None where it is a text. ``codes``
+    are those of the problems that the status stands for.
     """
 
     means: str
     content: Mapping[str, type[BaseModel] | None] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    codes: tuple[str, ...] = ()
+
+
+def refusal(means: str, *codes: str) -> Answer:
+    """A status that is answered by a problem of one of these codes."""
+    return Answer(means, codes=codes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,8 @@ class Operation:
     ``scope`` is what an API key must carry, or one of several; None where none is asked.
     ``answers`` maps each status to what it means and the model of its body (None: no body), or to
     an :class:`Answer`. ``query`` and ``headers`` map parameters to their JSON Schema; ``required``
-    names those that must be given.
+    names those that must be given. ``example`` is a body that is accepted. ``resource`` is what
+    the operation is filed under, where its path does not say it.
     """
 
     method: str
@@ -54,6 +62,14 @@ class Operation:
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
+    example: Mapping[str, Any] | None = None
+    resource: str = ""
+
+    @property
+    def tag(self) -> str:
+        """What the description files it under: the first name of its path below the version."""
+        _, _, rest = self.path.partition("/api/v1/")
+        return self.resource or re.split("[/.]", rest)[0] or "process"
 
     @property
     def scopes(self) -> tuple[str, ...]:

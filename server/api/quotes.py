@@ -13,7 +13,7 @@ from metering.rating import MAX_SECONDS
 from metering.tariff import Tariff
 from metering.terms import Mode
 from server.api.consults import PhysicianId, Time
-from server.api.operation import Caller, Operation, authorized
+from server.api.operation import Caller, Operation, authorized, refusal
 from server.clock import wall_ms
 from server.errors import NoPrices, PhysicianUnknown
 from server.prices import prices_at, require_physician
@@ -125,8 +125,18 @@ OPERATIONS = (
         "/api/v1/quotes",
         give_quote,
         "Quote a price",
-        {200: ("the charge and its arithmetic", Quote)},
+        {
+            200: ("the charge and its arithmetic", Quote),
+            422: refusal(
+                "a field is wrong; the detail names it",
+                *("segments_invalid", "unknown_physician", "no_prices"),
+            ),
+        },
         scope=SCOPES,
         body=NewQuote,
+        example={
+            "mode_seconds": {"voice": 180, "video": 245},
+            "tariff": {"voice_fen_per_min": 1097, "video_fen_per_min": 2207},
+        },
     ),
 )

@@ -9,7 +9,14 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from server.api import session
-from server.api.operation import STAFF_COOKIE, Operation, authorized, has_form_of_id
+from server.api.operation import (
+    STAFF_COOKIE,
+    Answer,
+    Operation,
+    authorized,
+    has_form_of_id,
+    refusal,
+)
 from server.clock import Clock
 from server.problems import Problem, json_response
 from server.services import SERVICES
@@ -127,14 +134,20 @@ def _part(row: Any) -> dict[str, object]:
     }
 
 
+_NOBODY = refusal("neither a valid API key nor a session", "signed_out")
 OPERATIONS = (
     Operation(
         "GET",
         "/api/v1/consults/{consult_id}/recordings",
         list_recordings,
         "Recordings of a consult",
-        {200: ("its parts", RecordingList), 404: ("unknown", None)},
+        {
+            200: ("its parts", RecordingList),
+            401: _NOBODY,
+            404: refusal("there is none, or it is of others", "unknown_recording"),
+        },
         scope=SCOPE,
+        resource="recordings",
     ),
     Operation(
         "GET",
@@ -142,13 +155,14 @@ OPERATIONS = (
         download_recording,
         "A recording's file",
         {
-            200: ("the file, video/webm", None),
-            206: ("the range that was asked for", None),
-            404: ("unknown", None),
-            409: ("not complete yet, or lost", None),
-            410: ("deleted after its time", None),
-            416: ("no such range", None),
-            503: ("the access cannot be noted in the audit log", None),
+            200: Answer("the file", {"video/webm": None}),
+            206: Answer("the range that was asked for", {"video/webm": None}),
+            401: _NOBODY,
+            404: refusal("there is none, or it is of others", "unknown_recording"),
+            409: refusal("not complete yet, or lost", "recording_unfinished"),
+            410: refusal("deleted after its time", "recording_deleted"),
+            416: refusal("no such range", "http_error"),
+            503: refusal("the access cannot be noted in the audit log", "audit_unavailable"),
         },
         scope=SCOPE,
     ),

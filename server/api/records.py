@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from aiohttp import web
 from pydantic import BaseModel, RootModel
@@ -13,8 +13,9 @@ from pydantic import BaseModel, RootModel
 from metering import cloudevents, feed, ledger
 from metering.errors import FeedError
 from server.api.accept import preferred
-from server.api.operation import Answer, Operation, authorized, has_form_of_id
+from server.api.operation import Answer, Operation, authorized, has_form_of_id, refusal
 from server.api.queries import one
+from server.api.record import Record
 from server.problems import Problem
 from server.services import SERVICES
 
@@ -22,62 +23,6 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 EVENTS_A_TURN = 100
 _PATH = "/api/v1/records"
-
-
-class ModeSeconds(BaseModel):
-    """Whole seconds of each mode, cut once for the whole consult."""
-
-    voice: int
-    video: int
-
-
-class Split(BaseModel):
-    """Who pays and who receives: insurer + patient = payable = platform + physician."""
-
-    payable_fen: int
-    insurer_fen: int
-    patient_fen: int
-    platform_fen: int
-    physician_fen: int
-
-
-class Net(BaseModel):
-    """What holds after a correction."""
-
-    mode_seconds: ModeSeconds
-    billable_s: int
-    charge_fen: int
-    split: Split
-
-
-class Record(BaseModel):
-    """A closed, immutable metered entry (CDR). docs/metering.md explains every field, and how
-    to recompute ``charge_fen`` and ``hash`` from the others. In an adjustment and a void the
-    seconds and amounts are what it changes, and ``corrects``, ``reason``, ``actor`` and ``net``
-    are there too.
-    """
-
-    model_config = {"extra": "allow"}
-    record_id: str
-    consult_id: str
-    seq: int
-    revision: int
-    kind: Literal["original", "adjustment", "void"]
-    mode_seconds: ModeSeconds
-    billable_s: int
-    charge_fen: int
-    currency: str
-    split: Split
-    segments: list[dict[str, Any]]
-    end_cause: str
-    started_at: str
-    ended_at: str
-    prev_hash: str
-    hash: str
-    corrects: str | None = None
-    reason: str | None = None
-    actor: str | None = None
-    net: Net | None = None
 
 
 class RecordPage(BaseModel):
@@ -202,12 +147,20 @@ OPERATIONS = (
                     "Wenzhen-Head-Hash": "head_hash",
                 },
             ),
-            422: ("cursor or limit cannot be used", None),
+            422: refusal(
+                "cursor or limit cannot be used",
+                *("invalid_limit", "limit_invalid", "cursor_invalid", "invalid_query"),
+            ),
         },
         scope="records",
         query={
             "cursor": {"type": "string", "maxLength": 200},
-            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+            "limit": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_LIMIT,
+                "default": DEFAULT_LIMIT,
+            },
         },
     ),
     Operation(
@@ -217,7 +170,7 @@ OPERATIONS = (
         "One record",
         {
             200: Answer("the record", {"application/json": Record, cloudevents.ONE: CloudEvent}),
-            404: ("unknown", None),
+            404: refusal("there is no such record", "unknown_record"),
         },
         scope="records",
     ),

@@ -23,8 +23,8 @@ from metering.terms import FAULTS, Mode
 from server import tables
 from server.api.moments import SCHEMA as MOMENT
 from server.api.moments import moment
-from server.api.operation import Operation, authorized, has_form_of_id
-from server.api.records import Record
+from server.api.operation import Operation, authorized, has_form_of_id, refusal
+from server.api.record import Record
 from server.clock import wall_ms
 from server.problems import Problem, json_response
 from server.services import SERVICES
@@ -226,7 +226,10 @@ OPERATIONS = (
         _PATH + "/search",
         search_records,
         "Search records",
-        {200: ("a page", FoundRecords), 422: ("a parameter cannot be used", None)},
+        {
+            200: ("a page", FoundRecords),
+            422: refusal("a parameter cannot be used", "search_invalid", "time_invalid"),
+        },
         scope=SCOPE,
         query={
             "from": MOMENT,
@@ -235,7 +238,12 @@ OPERATIONS = (
             "department": {"type": "string", "maxLength": 200},
             "mode": {"type": "string", "enum": ["voice", "video"]},
             "cursor": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$"},
-            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+            "limit": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_LIMIT,
+                "default": DEFAULT_LIMIT,
+            },
         },
     ),
     Operation(
@@ -243,7 +251,10 @@ OPERATIONS = (
         _PATH + "/{record_id}/explained",
         explain_record,
         "How a charge came about",
-        {200: ("records and arithmetic", Explained), 404: ("unknown", None)},
+        {
+            200: ("records and arithmetic", Explained),
+            404: refusal("there is no such record", "unknown_record"),
+        },
         scope=SCOPE,
     ),
 )

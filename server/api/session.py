@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.cookies import SessionCookie
-from server.api.operation import Operation
+from server.api.operation import Operation, refusal
 from server.problems import Problem, json_response, read_model
 from server.security import client_address
 from server.services import SERVICES
@@ -121,15 +121,20 @@ OPERATIONS = (
         _PATH,
         sign_in,
         "Sign in at the console",
-        {204: ("signed in, cookie set", None), 401: ("wrong", None), 429: ("too often", None)},
+        {
+            204: ("signed in, cookie set", None),
+            401: refusal("this name or password is wrong", "wrong_password"),
+            429: refusal("too many tries; see Retry-After", "too_many_sign_ins"),
+        },
         body=SignIn,
+        example={"username": "demo", "password": "PASSWORD"},
     ),
     Operation(
         "GET",
         _PATH,
         who,
         "Who is signed in",
-        {200: ("signed in", SignedIn), 401: ("nobody", None)},
+        {200: ("signed in", SignedIn), 401: refusal("nobody is signed in", "signed_out")},
     ),
     Operation("DELETE", _PATH, sign_out, "Sign out", {204: ("signed out", None)}),
 )

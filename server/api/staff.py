@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from server import tables
 from server.api.cookies import from_own_page
-from server.api.operation import STAFF_COOKIE, Operation, staff_member
+from server.api.operation import STAFF_COOKIE, Operation, refusal, staff_member
 from server.api.session import SignIn, slow_down
 from server.problems import Problem, json_response, read_model
 from server.services import SERVICES
@@ -19,7 +19,7 @@ from server.services import SERVICES
 class StaffSession(BaseModel):
     """Who is signed in, for which organization, and the time zone in which its months begin."""
 
-    class Person(BaseModel):
+    class Member(BaseModel):
         """Somebody of the staff. ``scopes``: what they may do, as of an API key."""
 
         id: str
@@ -33,7 +33,7 @@ class StaffSession(BaseModel):
         id: str
         name: str
 
-    staff: Person
+    staff: Member
     organization: Clinic
     timezone: str
 
@@ -93,21 +93,26 @@ OPERATIONS = (
         _PATH,
         staff_sign_in,
         "Sign in at the billing page",
-        {204: ("signed in, cookie set", None), 401: ("wrong", None), 429: ("too often", None)},
+        {
+            204: ("signed in, cookie set", None),
+            401: refusal("this name or password is wrong", "wrong_password"),
+            429: refusal("too many tries; see Retry-After", "too_many_sign_ins"),
+        },
         body=SignIn,
+        example={"username": "accountant", "password": "PASSWORD"},
     ),
     Operation(
         "GET",
         _PATH,
         staff_who,
         "Who of the staff is signed in",
-        {200: ("signed in", StaffSession), 401: ("nobody", None)},
+        {200: ("signed in", StaffSession), 401: refusal("nobody is signed in", "signed_out")},
     ),
     Operation(
         "DELETE",
         _PATH,
         staff_sign_out,
         "Sign out of the billing page",
-        {204: ("signed out", None), 403: ("asked by another site's page", None)},
+        {204: ("signed out", None), 403: refusal("asked by another site's page", "cross_site")},
     ),
 )

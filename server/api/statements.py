@@ -12,7 +12,7 @@ from metering import sums
 from metering.errors import MonthInvalid
 from metering.record import rfc3339
 from metering.statement import ORGANIZATION, PHYSICIANS, Sheet, bounds, csv_text, statement
-from server.api.operation import Answer, Operation, authorized
+from server.api.operation import Answer, Operation, authorized, refusal
 from server.api.search import people
 from server.clock import wall_ms
 from server.problems import Problem, json_response
@@ -186,8 +186,14 @@ def _csv(text: str, name: str) -> web.Response:
 
 
 def _rows(name: str, handlers: Sequence[Any], model: type[BaseModel]) -> list[Operation]:
-    query = {"month": {"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"}}
-    wrong, path = ("no such month", None), f"/api/v1/statements/{name}"
+    query = {
+        "month": {
+            "type": "string",
+            "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$",
+            "examples": ["2026-03"],
+        }
+    }
+    wrong, path = refusal("no such month", "month_invalid"), f"/api/v1/statements/{name}"
     both = Answer("the statement", {"application/json": model, "text/csv": None})
     alone = Answer("the statement", {"text/csv": None})
     return [

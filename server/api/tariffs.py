@@ -10,7 +10,7 @@ from metering.errors import ValidFromPast
 from metering.pricelist import Standing
 from metering.tariff import Tariff
 from server.api.consults import PhysicianId, Time
-from server.api.operation import Operation, authorized, has_form_of_id
+from server.api.operation import Operation, authorized, has_form_of_id, refusal
 from server.clock import wall_ms
 from server.errors import PhysicianUnknown
 from server.prices import NewPrices, set_prices, shown
@@ -132,11 +132,19 @@ OPERATIONS = (
         _PATH,
         list_tariffs,
         "List prices",
-        {200: ("a page", TariffPage), 422: ("a parameter cannot be used", None)},
+        {
+            200: ("a page", TariffPage),
+            422: refusal("a parameter cannot be used", "invalid_query", "invalid_limit"),
+        },
         scope=SCOPE,
         query={
             "after": {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER},
-            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+            "limit": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_LIMIT,
+                "default": DEFAULT_LIMIT,
+            },
             "physician_id": {"type": "string", "pattern": "^[A-Za-z0-9_]{1,128}$"},
         },
     ),
@@ -145,16 +153,31 @@ OPERATIONS = (
         _PATH,
         set_tariff,
         "Set prices",
-        {201: ("the new version", TariffVersion)},
+        {
+            201: ("the new version", TariffVersion),
+            422: refusal(
+                "a field is wrong; the detail names it", "valid_from_past", "unknown_physician"
+            ),
+        },
         scope=SCOPE,
         body=NewTariff,
+        example={
+            "tariff": {
+                "voice_fen_per_min": 1097,
+                "video_fen_per_min": 2207,
+                "platform_share": "0.2",
+            }
+        },
     ),
     Operation(
         "GET",
         _PATH + "/{tariff_id}",
         read_tariff,
         "One version of the prices",
-        {200: ("the version", TariffVersion), 404: ("unknown", None)},
+        {
+            200: ("the version", TariffVersion),
+            404: refusal("there is no such version", "unknown_tariff"),
+        },
         scope=SCOPE,
     ),
 )

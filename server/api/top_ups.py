@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.idempotency import IDEMPOTENT, REPLAYED, idempotency_key, replayed
-from server.api.operation import Answer, Operation, authorized, has_form_of_id
+from server.api.operation import Answer, Operation, authorized, has_form_of_id, refusal
 from server.clock import Clock
 from server.problems import Problem, json_response, read_model
 from server.services import SERVICES
@@ -41,7 +41,7 @@ class ToppedUp(BaseModel):
     left_s: int | None
 
 
-async def create(request: web.Request) -> web.Response:
+async def top_up(request: web.Request) -> web.Response:
     """Prepay more. A running call goes on for longer at once; what is answered is stored. Sent
     again with the same ``Idempotency-Key`` and body, it answers as the first time.
     """
@@ -111,7 +111,7 @@ OPERATIONS = (
     Operation(
         "POST",
         "/api/v1/consults/{consult_id}/top-ups",
-        create,
+        top_up,
         "Top up a prepaid consult",
         {
             201: Answer(
@@ -119,17 +119,20 @@ OPERATIONS = (
                 {"application/json": ToppedUp},
                 REPLAYED,
             ),
-            400: ("not JSON, or no usable Idempotency-Key", None),
-            404: ("there is no such consult", None),
-            409: (
+            400: refusal("not JSON, or no usable Idempotency-Key", "idempotency_key_invalid"),
+            404: refusal("there is no such consult", "unknown_consult"),
+            409: refusal(
                 "the consult has ended or is not prepaid, or the key was used for something else",
-                None,
+                *("consult_ended", "not_prepaid", "idempotency_conflict"),
             ),
-            422: ("fen is wrong, or more than can be prepaid", None),
-            503: ("it could not be stored; the same key may be used again", None),
+            422: refusal("fen is wrong, or more than can be prepaid", "prepaid_too_high"),
+            503: refusal(
+                "it could not be stored; the same key may be used again", "top_up_unavailable"
+            ),
         },
         scope="consults",
         body=NewTopUp,
+        example={"fen": 2000},
         headers=IDEMPOTENT,
         required=frozenset(IDEMPOTENT),
     ),

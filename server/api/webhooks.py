@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from metering.record import rfc3339
-from server.api.operation import Caller, Operation, authorized, has_form_of_id
+from server.api.operation import Caller, Operation, authorized, has_form_of_id, refusal
 from server.clock import wall_ms
 from server.problems import Problem, json_response, read_model
 from server.services import SERVICES, Services
@@ -206,16 +206,21 @@ def _noted(services: Services, caller: Caller, action: str, webhook_id: str) -> 
 
 _PATH = "/api/v1/webhooks"
 _ONE = _PATH + "/{webhook_id}"
-_UNKNOWN: Final = {404: ("unknown", None)}
+_UNKNOWN: Final = {404: refusal("there is no such endpoint", "unknown_webhook")}
 OPERATIONS = (
     Operation(
         "POST",
         _PATH,
         create_webhook,
         "Name an endpoint",
-        {201: ("stored", WebhookCreated), 409: ("too many, or there already", None)},
+        {
+            201: ("stored", WebhookCreated),
+            409: refusal("too many, or there already", "too_many_webhooks", "webhook_exists"),
+            422: refusal("the URL is wrong, or leads where none may", "webhook_url_refused"),
+        },
         scope=SCOPE,
         body=NewWebhook,
+        example={"url": "https://billing.example/wenzhen"},
     ),
     Operation("GET", _PATH, list_webhooks, "List endpoints", {200: ("all", Webhooks)}, scope=SCOPE),
     Operation(

@@ -8,7 +8,7 @@ import { waitOf } from "../../static/js/queue-view.js";
 
 const ROOT = new URL("../../static/", import.meta.url);
 const read = (/** @type {string} */ name) => readFileSync(new URL(name, ROOT), "utf8");
-const PAGES = ["join.html", "console.html", "billing.html"];
+const PAGES = ["join.html", "console.html", "billing.html", "docs.html"];
 
 /** What outside scripts rely on. */
 const CONTRACT = {
@@ -59,8 +59,11 @@ test("everything a page links to exists", () => {
 
 /** @param {string} script  @param {string} page */
 function belongs(script, page) {
-  if (page === "billing.html") return script.startsWith("billing");
-  return !(page === "join.html" ? /^(console|billing)/ : /^(join|patient|way|billing)/).test(script);
+  for (const own of ["billing", "docs"]) {
+    if (page === `${own}.html`) return script.startsWith(own);
+    if (script.startsWith(own)) return false;
+  }
+  return !(page === "join.html" ? /^console/ : /^(join|patient|way)/).test(script);
 }
 
 test("every reference that a script takes exists in the page that loads it", () => {
