@@ -108,7 +108,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 def _answers(operation: Operation) -> dict[int, Answer]:
     """All answers of an operation: its own, and those of everything with a body or a key."""
-    common = (_BODY_ANSWERS if operation.body else {}) | (_KEY_ANSWERS if operation.scopes else {})
+    common: dict[int, Answer] = {}
+    common |= _BODY_ANSWERS if operation.body else {}
+    common |= _KEY_ANSWERS if operation.scopes else {}
     answers = {status: operation.answer(status) for status in operation.answers}
     for status, usual in common.items():
         own = answers.get(status, usual)
