@@ -11,38 +11,44 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Locator, expect
 
 from tests.e2e.accountant import Accountant, fill, sit
-from tests.e2e.clinic import Browsers, open_clinic
+from tests.e2e.clinic import Browsers, Clinic, open_clinic
 from tests.e2e.server import Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 RECORDS = 5
 PHONE = {"viewport": {"width": 320, "height": 640}}
-DESKTOP = {"viewport": {"width": 1280, "height": 800}, "permissions": ["clipboard-read"]}
+CLIPBOARD = ["clipboard-read", "clipboard-write"]
+DESKTOP = {"viewport": {"width": 1280, "height": 800}, "permissions": CLIPBOARD}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def clinic(browsers: Browsers) -> AsyncIterator[Clinic]:
+    """A server for all tests of this module, with a few records in its ledger."""
+    server = Server()
+    await fill(server, RECORDS)
+    async with open_clinic(browsers, server) as clinic:
+        yield clinic
 
 
 @asynccontextmanager
-async def reader(
-    browsers: Browsers, at: str = "", **options: Any
-) -> AsyncIterator[tuple[Server, Accountant]]:
+async def reader(clinic: Clinic, at: str = "", **options: Any) -> AsyncIterator[Accountant]:
     """Somebody who has the page open, which must report no error and ask no other server."""
-    server = Server()
-    await fill(server, RECORDS)
-    async with open_clinic(browsers, server):
-        chair = await sit(browsers.physicians, "reader", **options)
-        hosts: set[str | None] = set()
-        chair.page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-        try:
-            await chair.page.goto(f"{server.base_url}/api/docs{at}")
-            await chair.sees("resources")
-            yield server, chair
-            assert not chair.faults()
-            assert hosts == {server.host}
-        finally:
-            await chair.leave()
+    chair = await sit(clinic.browsers.physicians, "reader", **options)
+    hosts: set[str | None] = set()
+    chair.page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+    try:
+        await chair.page.goto(f"{clinic.server.base_url}/api/docs{at}")
+        await chair.sees("resources")
+        yield chair
+        assert not chair.faults()
+        assert hosts == {clinic.server.host}
+    finally:
+        await chair.leave()
 
 
 def operation(chair: Accountant, operation_id: str) -> Locator:
@@ -68,9 +74,10 @@ async def run(command: str, key: str) -> Any:
 
 
 async def test_an_operation_is_found_and_its_example_answers_as_described(
-    browsers: Browsers,
+    clinic: Clinic,
 ) -> None:
-    async with reader(browsers, **DESKTOP) as (server, chair):
+    server = clinic.server
+    async with reader(clinic, **DESKTOP) as chair:
         described = await server.api("GET", "/api/v1/openapi.json")
         count = sum(len(methods) for methods in described["paths"].values())
         shown = chair.page.locator("details.operation:visible")
@@ -98,8 +105,9 @@ async def test_an_operation_is_found_and_its_example_answers_as_described(
             assert set(record) <= told
 
 
-async def test_an_example_is_copied_as_it_is_shown(browsers: Browsers) -> None:
-    async with reader(browsers, "#create_consult", **DESKTOP) as (server, chair):
+async def test_an_example_is_copied_as_it_is_shown(clinic: Clinic) -> None:
+    server = clinic.server
+    async with reader(clinic, "#create_consult", **DESKTOP) as chair:
         order = operation(chair, "create_consult")
         await expect(order).to_have_attribute("open", "")
         await expect(order.locator("> summary")).to_be_focused()
@@ -112,9 +120,9 @@ async def test_an_example_is_copied_as_it_is_shown(browsers: Browsers) -> None:
 
 
 async def test_on_a_phone_everything_is_open_without_scrolling_sideways(
-    browsers: Browsers,
+    clinic: Clinic,
 ) -> None:
-    async with reader(browsers, **PHONE) as (_, chair):
+    async with reader(clinic, **PHONE) as chair:
         await chair.page.evaluate(
             "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
         )
