@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from metering.chain import Head, canonical, chained, link
+from metering.sheet import BOM, HEADER
+from metering.sheet import line as row
 
 COMMAND = Path(sys.executable).parent / "wenzhen"
 
@@ -37,6 +39,23 @@ def test_simulated_records_are_whole_and_exported_in_order(database_url: str) ->
     verified = ledger(database_url, "verify")
     assert verified.returncode == 0, verified.stderr
     assert verified.stdout == f"whole: 150 records, head {records[-1]['hash']} (org_demo)\n"
+
+
+def test_a_period_is_exported_alone_and_as_csv(database_url: str) -> None:
+    """The same rows and texts as the API has, also where the terminal knows no Chinese."""
+    ledger(database_url, "simulate", "60")
+    lines = ledger(database_url, "export").stdout.splitlines()
+    at = json.loads(lines[30])["settled_at"]
+    first = ledger(database_url, "export", "--to", at).stdout.splitlines()
+    rest = ledger(database_url, "export", "--from", at).stdout.splitlines()
+    assert first + rest == lines
+    assert 0 < len(first) <= 30
+    sheet = ledger(database_url, "export", "--format", "csv", "--from", at, "--bom")
+    text = HEADER + "".join(row(body) for body in rest)
+    assert sheet.stdout == BOM + text.replace("\r\n", "\n")  # read as text, lines end alike
+    wrong = ledger(database_url, "export", "--from", "yesterday")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert "from: " in wrong.stderr
 
 
 def test_an_empty_ledger_is_whole(tmp_path: Path) -> None:
