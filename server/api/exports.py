@@ -165,7 +165,7 @@ _HEADERS: Final = {
 _WRONG: Final = refusal(
     "a parameter cannot be used; the detail names it", "invalid_query", "range_invalid"
 )
-_ETAG: Final = {"If-None-Match": {"type": "string", "maxLength": 1000}}
+_ETAG: Final = {"If-None-Match": {"type": "string"}}
 
 
 def _download(media: str) -> dict[int, tuple[str, None] | Answer]:
