@@ -53,10 +53,11 @@ HEADER: Final = ",".join(COLUMNS) + "\r\n"
 def line(body: str) -> str:
     """Give the row of a record, from its canonical text."""
     record = orjson.loads(body)
-    return ",".join([_cell(value(record)) for value in COLUMNS.values()]) + "\r\n"
+    return ",".join([cell(value(record)) for value in COLUMNS.values()]) + "\r\n"
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """Write a value as a cell."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -17,11 +17,10 @@ from typing import Any, Final
 from metering.currency import decimal
 from metering.errors import MonthInvalid
 from metering.record import rfc3339
+from metering.sheet import BOM, cell
 
 _MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 _YEARS: Final = range(1971, 9999)
-_QUOTED: Final = re.compile(r'[",\r\n]')
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +142,8 @@ def _amounts(sheet: Sheet, groups: Sequence[Group]) -> dict[str, int]:
 def csv_text(made: Statement, month: str, names: Mapping[str, str]) -> str:
     """Write a statement for a spreadsheet: a row for each subject, money in its currency's units.
 
-    A byte order mark goes first, since spreadsheets take UTF-8 for something else without. What a
-    spreadsheet would take for a formula gets an apostrophe.
+    A byte order mark goes first, since spreadsheets take UTF-8 for something else without. Texts
+    are written as `metering.sheet` has them.
 
     Args:
         names: Names of physicians, by their ids.
@@ -154,28 +153,18 @@ def csv_text(made: Statement, month: str, names: Mapping[str, str]) -> str:
     columns = [name.removesuffix("_fen") for name in sheet.amounts]
     heads = ["month", *sheet.subject, *named, "currency", "calls", *columns, "adjustments"]
     heads += [f"{part}_{name}" for part in ("adjustments", "net") for name in columns]
-    lines = [heads]
+    lines = [",".join(heads)]
     for row in made.rows:
         subject = [row[name] for name in sheet.subject]
         if named:
             subject.append(names.get(row["physician_id"], ""))
-        cells = [month, *map(plain, subject), row["currency"], str(row["calls"])]
+        cells = [month, *map(cell, subject), row["currency"], str(row["calls"])]
         cells += _cells(sheet, row, row["currency"])
         cells.append(str(row["adjustments"]["count"]))
         for amounts in (row["adjustments"], row["net"]):
             cells += _cells(sheet, amounts, row["currency"])
-        lines.append(cells)
-    return "\ufeff" + "".join(",".join(map(_quoted, line)) + "\r\n" for line in lines)
-
-
-def _quoted(cell: str) -> str:
-    """Write a cell as RFC 4180 has it."""
-    return '"' + cell.replace('"', '""') + '"' if _QUOTED.search(cell) else cell
-
-
-def plain(text: str) -> str:
-    """Keep a spreadsheet from taking a text for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+        lines.append(",".join(cells))
+    return BOM + "".join(f"{line}\r\n" for line in lines)
 
 
 def _cells(sheet: Sheet, amounts: Mapping[str, int], currency: str) -> list[str]:

@@ -24,6 +24,7 @@ from server import tables
 from server.api.moments import SCHEMA as MOMENT
 from server.api.moments import moment
 from server.api.operation import Operation, authorized, has_form_of_id, refusal
+from server.api.queries import one
 from server.api.record import Record
 from server.clock import wall_ms
 from server.problems import Problem, json_response
@@ -190,9 +191,9 @@ def _wanted(request: web.Request, organization_id: str) -> Wanted:
     zone = request.app[SERVICES].settings.zone
     now = datetime.fromtimestamp(wall_ms() / 1000, zone)
     from_at = moment(request, "from", zone) or midnight(now.year, now.month, 1, zone)
-    mode = request.query.get("mode")
+    mode = one(request, "mode")
     if mode is not None and mode not in list(Mode):
-        raise Problem(422, "search_invalid", "mode: voice or video")
+        raise Problem(422, "invalid_query", "mode: voice or video")
     return Wanted(
         organization_id,
         from_at,
@@ -204,18 +205,18 @@ def _wanted(request: web.Request, organization_id: str) -> Wanted:
 
 
 def _text(request: web.Request, name: str, form: re.Pattern[str]) -> str | None:
-    text = request.query.get(name)
+    text = one(request, name)
     if text is not None and not form.fullmatch(text):
-        raise Problem(422, "search_invalid", f"{name}: has characters that none has, or too many")
+        raise Problem(422, "invalid_query", f"{name}: has characters that none has, or too many")
     return text
 
 
 def _number(request: web.Request, name: str, most: int) -> int | None:
-    text = request.query.get(name)
+    text = one(request, name)
     if text is None:
         return None
     if not _NUMBER.fullmatch(text) or int(text) > most:
-        raise Problem(422, "search_invalid", f"{name}: must be from 1 to {most}")
+        raise Problem(422, "invalid_query", f"{name}: must be from 1 to {most}")
     return int(text)
 
 
@@ -228,7 +229,7 @@ OPERATIONS = (
         "Search records",
         {
             200: ("a page", FoundRecords),
-            422: refusal("a parameter cannot be used", "search_invalid", "time_invalid"),
+            422: refusal("a parameter cannot be used", "invalid_query", "range_invalid"),
         },
         scope=SCOPE,
         query={

@@ -12,7 +12,9 @@ from metering import sums
 from metering.errors import MonthInvalid
 from metering.record import rfc3339
 from metering.statement import ORGANIZATION, PHYSICIANS, Sheet, bounds, csv_text, statement
+from server.api.accept import preferred
 from server.api.operation import Answer, Operation, authorized, refusal
+from server.api.queries import one
 from server.api.search import people
 from server.clock import wall_ms
 from server.problems import Problem, json_response
@@ -138,15 +140,13 @@ async def organization_statement_csv(request: web.Request) -> web.Response:
 
 
 def _wants_csv(request: web.Request) -> bool:
-    kinds = [
-        part.partition(";")[0].strip() for part in request.headers.get("Accept", "").split(",")
-    ]
-    return "text/csv" in kinds and "application/json" not in kinds
+    offered = ("application/json", "text/csv")
+    return preferred(request.headers.get("Accept", ""), offered) == "text/csv"
 
 
 async def _answer(request: web.Request, sheet: Sheet, *, as_csv: bool) -> web.Response:
     caller = await authorized(request, SCOPE)
-    settings, month = request.app[SERVICES].settings, request.query.get("month", "")
+    settings, month = request.app[SERVICES].settings, one(request, "month") or ""
     try:
         from_at, to_at = bounds(month, settings.zone)
     except MonthInvalid as error:
@@ -193,7 +193,10 @@ def _rows(name: str, handlers: Sequence[Any], model: type[BaseModel]) -> list[Op
             "examples": ["2026-03"],
         }
     }
-    wrong, path = refusal("no such month", "month_invalid"), f"/api/v1/statements/{name}"
+    wrong, path = (
+        refusal("no such month", "month_invalid", "invalid_query"),
+        f"/api/v1/statements/{name}",
+    )
     both = Answer("the statement", {"application/json": model, "text/csv": None})
     alone = Answer("the statement", {"text/csv": None})
     return [

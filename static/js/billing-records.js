@@ -2,7 +2,7 @@
 
 import { make, ref, setText, show } from "./dom.js";
 import { duration } from "./billing-format.js";
-import { hashOf, searchOf } from "./billing-route.js";
+import { hashOf } from "./billing-route.js";
 
 /** @typedef {import("./billing-format.js").ClinicTimes} ClinicTimes */
 /** @typedef {import("./billing-route.js").RecordsRoute} RecordsRoute */
@@ -53,11 +53,12 @@ export class RecordsView {
     for (const body of ref("found").querySelectorAll("tbody")) body.remove();
     this.filters(route, page);
     this.totals(page.totals ?? []);
-    const query = searchOf(route);
-    query.set("from", page.from);
-    query.set("to", page.to);
-    for (const form of ["csv", "ndjson"])
-      ref(`records-${form}`).setAttribute("href", `/api/v1/records.${form}?${rangeOf(page)}`);
+    const { from, to } = page;
+    const csv = new URLSearchParams({ from, to, bom: "true" });
+    ref("records-csv").setAttribute("href", `/api/v1/records.csv?${csv}`);
+    const ndjson = new URLSearchParams({ from, to });
+    ref("records-ndjson").setAttribute("href", `/api/v1/records.ndjson?${ndjson}`);
+    show(ref("downloads"), page.data.length > 0);
     show(ref("found"), page.data.length > 0);
     show(ref("found-none"), page.data.length === 0);
     this.append(page);
@@ -159,11 +160,6 @@ export class RecordsView {
     select.replaceChildren(...made);
     /** @type {HTMLSelectElement} */ (select).value = chosen ?? "";
   }
-}
-
-/** @param {FoundPage} page */
-function rangeOf({ from, to }) {
-  return new URLSearchParams({ from, to });
 }
 
 /**
