@@ -31,7 +31,8 @@ const PROBLEM = "application/problem+json";
 
 /**
  * @param {Description} description  @param {string} origin  of the server, for examples
- * @returns {readonly Group[]} in the order of the description's tags, others behind them
+ * @returns {readonly Group[]} in the order of the description's tags, others behind them; in each
+ *     by path, lists before what is in them
  */
 export function groupsOf(description, origin) {
   const schemas = description.components.schemas;
@@ -46,6 +47,8 @@ export function groupsOf(description, origin) {
       groups.set(tag, group);
       group.operations.push(shownOf(method.toUpperCase(), path, operation, schemas, origin));
     }
+  for (const { operations } of groups.values())
+    operations.sort((one, other) => Number(one.path > other.path) - Number(one.path < other.path));
   return [...groups.values()].filter((group) => group.operations.length > 0);
 }
 

@@ -153,6 +153,19 @@ test("operations are grouped in the order of the tags, with scopes, answers and 
   assert.deepEqual([late?.codes, late?.bodies], [["already_void"], []]);
 });
 
+test("within a resource, operations stand by path, and those of one path as described", () => {
+  const operation = (/** @type {string} */ operationId) => ({
+    ...{ operationId, summary: "x", description: "x", tags: ["records"], responses: {} },
+  });
+  const paths = {
+    "/records/{id}": { get: operation("one") },
+    "/records.csv": { get: operation("csv") },
+    "/records": { post: operation("make"), get: operation("list") },
+  };
+  const [group] = groupsOf({ ...DESCRIPTION, paths }, ORIGIN);
+  assert.deepEqual(group?.operations.map((one) => one.id), ["make", "list", "csv", "one"]);
+});
+
 test("operations are found by every word that stands in them", () => {
   const [correct] = groupsOf(DESCRIPTION, ORIGIN)[0]?.operations ?? [];
   assert.ok(correct);
