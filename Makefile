@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 VENDOR := static/vendor/socket.io.esm.min.js
-ARGS ?=
+
 FUZZED := fuzz-stun fuzz-rtp fuzz-rtcp fuzz-sdp
 
 .PHONY: run test setup setup-test check types pages pytest lock clean screenshots bench-connect bench-ledger bench-lines \
@@ -58,8 +58,14 @@ pages:
 	bash tools/npm.sh $(VENV) run -s typecheck
 	bash tools/npm.sh $(VENV) test -s
 
+# All of them: two at once but for those with browsers, which take both cores. ARGS: only those.
 pytest:
+ifdef ARGS
 	$(BIN)/pytest $(ARGS)
+else
+	$(BIN)/pytest -q -n 2 --dist worksteal --ignore=tests/e2e
+	$(BIN)/pytest -q tests/e2e
+endif
 
 # --- fuzzing ------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from functools import cache
 from importlib.metadata import version
 
 from aiohttp import web
@@ -30,6 +31,7 @@ from server.api import (
     top_ups,
     webhooks,
 )
+from server.api.operation import Operation
 from server.errors import AddressInUse, SettingsError
 from server.pages import add_pages, revalidate
 from server.problems import MAX_BODY_BYTES, problems
@@ -83,14 +85,10 @@ def local_url(listener: socket.socket, context: ssl.SSLContext | None) -> str:
     return f"{'https' if context else 'http'}://{name}:{port}"
 
 
-def application(services: Services) -> web.Application:
-    """The API and the pages, without the socket."""
-    app = web.Application(
-        client_max_size=MAX_BODY_BYTES,
-        middlewares=[security_headers(services.settings.trusted_proxies), problems, revalidate],
-    )
-    app[SERVICES] = services
-    operations = [
+@cache
+def described_operations() -> tuple[Operation, ...]:
+    """Everything that the API does, and its description; made once, since that takes a while."""
+    operations = (
         *session.OPERATIONS,
         *staff.OPERATIONS,
         *consults.OPERATIONS,
@@ -106,9 +104,18 @@ def application(services: Services) -> web.Application:
         *recordings.OPERATIONS,
         *webhooks.OPERATIONS,
         *health.OPERATIONS,
-    ]
-    operations.append(openapi.serve(operations, version("wenzhen")))
-    for operation in operations:
+    )
+    return (*operations, openapi.serve(operations, version("wenzhen")))
+
+
+def application(services: Services) -> web.Application:
+    """The API and the pages, without the socket."""
+    app = web.Application(
+        client_max_size=MAX_BODY_BYTES,
+        middlewares=[security_headers(services.settings.trusted_proxies), problems, revalidate],
+    )
+    app[SERVICES] = services
+    for operation in described_operations():
         app.router.add_route(operation.method, operation.path, operation.handler)
     add_pages(app)
     return app

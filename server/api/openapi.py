@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,6 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from server.api.about import FIELDS, INTRODUCTION, TAGS
 from server.api.operation import Answer, Operation, refusal
-from server.problems import json_response
 
 _REF = "#/components/schemas/{model}"
 
@@ -178,7 +178,9 @@ def serve(operations: Sequence[Operation], version: str) -> Operation:
 
     async def openapi(_request: web.Request) -> web.Response:
         """This document. `/api/docs` shows it to people."""
-        return json_response(document)
+        return web.Response(
+            text=text, content_type="application/json", headers={"Cache-Control": "no-store"}
+        )
 
     row = Operation(
         "GET",
@@ -188,5 +190,5 @@ def serve(operations: Sequence[Operation], version: str) -> Operation:
         {200: ("OpenAPI 3.1", None)},
         resource="process",
     )
-    document = describe([*operations, row], version)
+    text = json.dumps(describe([*operations, row], version), ensure_ascii=False)
     return row

@@ -18,6 +18,11 @@ DAY_MS = 86_400_000
 URL_SAFE = frozenset(string.ascii_letters + string.digits + "-_")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_passwords() -> None:
+    """Here passwords are hashed as for real people."""
+
+
 @pytest.fixture
 async def accounts(storage: Storage) -> Accounts:
     """A clinic with one physician, `doctor`."""
