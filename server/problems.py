@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_TIMEOUT_S = 10
@@ -72,9 +73,21 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return plain.response()
     except asyncio.CancelledError:
         raise
-    except Exception:
+    except Exception as error:
+        if is_away(error):
+            log.warning("database_away", route=route_of(request), error=type(error).__name__)
+            detail = "the database does not answer: whether this was done is not known; try again"
+            return Problem(503, "database_unavailable", detail, Retry_After="2").response()
         log.exception("request_failed", method=request.method, route=route_of(request))
         return Problem(500, "internal_error", "the server failed; it is logged").response()
+
+
+def is_away(error: Exception) -> bool:
+    """Whether an error says that the database cannot be reached, and not that we asked wrongly."""
+    if isinstance(error, DBAPIError):
+        lost = error.connection_invalidated or isinstance(error.orig, ConnectionError)
+        return lost or isinstance(error, OperationalError | InterfaceError)
+    return isinstance(error, ConnectionRefusedError | ConnectionResetError)
 
 
 def route_of(request: web.Request) -> str:

@@ -146,6 +146,7 @@ _KEY_ANSWERS: Final[Mapping[int, Answer]] = {
     401: refusal("no valid API key", "key_missing", "key_invalid"),
     403: refusal("the key lacks the scope", "scope_missing", "cross_site"),
     429: refusal("too many requests; see Retry-After", "too_many"),
+    503: refusal("the database does not answer; see Retry-After", "database_unavailable"),
 }
 
 

@@ -67,6 +67,9 @@ async def test_calls_go_on_and_nothing_is_lost(
             began = time.monotonic()
             await asyncio.to_thread(own_postgres.stop)
             finishing = asyncio.create_task(finish(under_way[0][1]))
+            refused = await clinic.api("GET", "/api/v1/records")
+            refused.problem(503, "database_unavailable")
+            assert refused.headers["Retry-After"]
             await asyncio.sleep(AWAY_S)
             for (patient, _), heard_before in zip(under_way[1:], heard[1:], strict=True):
                 assert patient.heard() - heard_before > AWAY_S * 50, "media did not flow"
