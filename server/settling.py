@@ -59,7 +59,8 @@ async def settle(
     facts = _facts(case, consult, cause, party, at_ms, node)
     if call is not None:
         facts = replace(facts, quality=evidence.summary(call.tally))
-    appended = await ledger.append(conn, build_record(facts, closed, tariff), at_ms)
+    # settled now, not when it ended: the database may have been away, and a month over, in between
+    appended = await ledger.append(conn, build_record(facts, closed, tariff), wall_ms())
     # from the record, not from this meter: it may have been settled before
     seconds = {mode: int(appended.record["mode_seconds"][mode]) for mode in Mode}
     charge = rate(tariff, seconds, fault_ended=appended.record["end_cause"] in FAULTS)

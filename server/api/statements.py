@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from metering import sums
+from metering import ledger, sums
 from metering.errors import MonthInvalid
 from metering.record import rfc3339
 from metering.statement import ORGANIZATION, PHYSICIANS, Sheet, bounds, csv_text, statement
@@ -21,6 +21,8 @@ from server.problems import Problem, json_response
 from server.services import SERVICES
 
 SCOPE: Final = "records"
+SETTLING_MS: Final = 3_600_000
+"""No transaction that settles something lasts so long."""
 
 
 class Earned(BaseModel):
@@ -94,7 +96,8 @@ class BilledRow(BilledTotal):
 
 class _Month(BaseModel):
     """``from`` and ``to`` (not itself in it) are where the month begins and ends in ``timezone``;
-    it is ``complete`` once it is over, and then never changes.
+    it is ``complete`` once nothing can be settled in it any more, an hour after its end at the
+    latest, and then never changes.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -152,7 +155,10 @@ async def _answer(request: web.Request, sheet: Sheet, *, as_csv: bool) -> web.Re
     except MonthInvalid as error:
         raise Problem(422, "month_invalid", str(error)) from None
     sum_up = sums.of_physicians if sheet is PHYSICIANS else sums.of_organization
+    over = rfc3339(wall_ms() - SETTLING_MS) >= to_at
     async with request.app[SERVICES].storage.read() as conn:
+        # the head first: on PostgreSQL each statement sees what was committed before it
+        head = await ledger.head(conn, caller.organization_id)
         groups = await sum_up(conn, caller.organization_id, from_at, to_at)
         made = statement(sheet, groups)
         ids = sorted({row["physician_id"] for row in made.rows}) if sheet is PHYSICIANS else []
@@ -170,7 +176,7 @@ async def _answer(request: web.Request, sheet: Sheet, *, as_csv: bool) -> web.Re
             "timezone": settings.timezone,
             "from": from_at,
             "to": to_at,
-            "complete": rfc3339(wall_ms()) >= to_at,
+            "complete": over or head.settled_at >= to_at,
             "data": rows,
             "totals": made.totals,
         }

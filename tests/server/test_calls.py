@@ -10,8 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from media import rtcp
 from metering import checkpoints
+from metering.record import rfc3339
+from server import settling
 from server.clock import wall_ms
 from tests.postgres import PostgresServer
 from tests.server.clinic import Clinic, opened
@@ -240,6 +244,19 @@ async def test_a_call_goes_on_while_the_database_is_away(
             record = await finished(clinic, physician)
         assert record["mode_seconds"]["video"] >= away["video_ms"] // 1000
         assert len(record["segments"]) == 1
+
+
+async def test_what_is_stored_late_is_settled_late(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A month that was over meanwhile must not change: its statement may be printed."""
+    async with in_call(clinic) as (patient, physician):
+        await patient.metered("video", 500)
+        later_ms = wall_ms() + 7_200_000
+        monkeypatch.setattr(settling, "wall_ms", lambda: later_ms)
+        record = await finished(clinic, physician)
+    assert record["settled_at"] == rfc3339(later_ms)
+    assert record["ended_at"] < record["settled_at"]
 
 
 async def test_a_call_that_another_process_took_is_let_go(clinic: Clinic) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from metering.record import epoch_ms
+from server.api import statements
 from server.api.search import Explained, FoundRecords
 from server.api.statements import OrganizationStatement, PhysiciansStatement
 from tests.server import entries
@@ -133,6 +135,21 @@ async def test_statements_of_a_month(either: Clinic) -> None:
     assert {row["department"] for row in organization.json["data"]} <= {
         "全科", "儿科", "皮肤科", "心内科",
     }  # fmt: skip
+
+
+async def test_a_month_is_complete_once_nothing_can_be_settled_in_it(
+    either: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that began before midnight may be committed after it."""
+    records = await filled(either)
+    path = f"{STATEMENTS}/organization?month=2026-01"
+    over_at_ms = epoch_ms("2026-01-31T16:00:00.000Z")
+    for passed_ms, is_complete in ((-1, False), (1000, False), (3_600_000, True)):
+        monkeypatch.setattr(statements, "wall_ms", lambda now=over_at_ms + passed_ms: now)
+        assert (await either.api("GET", path)).json["complete"] is is_complete
+    monkeypatch.setattr(statements, "wall_ms", lambda: over_at_ms + 1000)
+    await corrected(either, records[0])  # in a later month
+    assert (await either.api("GET", path)).json["complete"] is True
 
 
 async def test_an_adjustment_is_in_the_month_it_was_made_in(clinic: Clinic) -> None:
