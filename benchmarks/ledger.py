@@ -35,8 +35,8 @@ from sqlalchemy.engine import make_url
 from metering import ledger
 from metering.record import epoch_ms
 from server import demo, migrate
-from server.accounts import Accounts
 from server.demo import ORGANIZATION
+from server.keys import Keys
 from server.ledger_commands import FIRST_DAY_AT_MS
 from server.simulate import simulate
 from server.storage import Storage
@@ -78,10 +78,10 @@ async def fill(storage: Storage, records: int) -> float:
                 await ledger.append_all(conn, entries)
 
 
-async def per_second(writers: int, once: Callable[[], Awaitable[None]]) -> float:
+async def per_second(writers: int, seconds: float, once: Callable[[], Awaitable[None]]) -> float:
     """How often a second `writers` at once get `once` done."""
     done = 0
-    until = time.perf_counter() + SECONDS
+    until = time.perf_counter() + seconds
 
     async def writer() -> None:
         nonlocal done
@@ -102,7 +102,7 @@ def stock() -> Iterator[Entry]:
         yield from made(batch * 1000, batch * 1000 + 1000, 7)
 
 
-async def appends(storage: Storage) -> tuple[dict[str, float], dict[str, float]]:
+async def appends(storage: Storage, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
     """Appends a second for each number of writers: of ours, and of the bare inserts."""
     ready = list(next_of(stock(), 40_000))
     entries = iter(ready)
@@ -123,8 +123,8 @@ async def appends(storage: Storage) -> tuple[dict[str, float], dict[str, float]]
         await conn.execute(text("CREATE TABLE bench_bare (id BIGINT PRIMARY KEY, body TEXT)"))
     ours, bare = {}, {}
     for writers in WRITERS:
-        ours[str(writers)] = await per_second(writers, append)
-        bare[str(writers)] = await per_second(writers, insert)
+        ours[str(writers)] = await per_second(writers, seconds, append)
+        bare[str(writers)] = await per_second(writers, seconds, insert)
     async with storage.write() as conn:
         await conn.execute(text("DROP TABLE bench_bare"))
     return ours, bare
@@ -234,21 +234,20 @@ async def filled(url: str, records: int) -> float:
     return fill_s
 
 
-async def measure(url: str, folder: Path, records: int) -> dict[str, Any]:
+async def measure(url: str, folder: Path, records: int, seconds: float) -> dict[str, Any]:
     fill_s = await filled(url, records)
     storage = await Storage.open(url)
     try:
-        ours, bare = await appends(storage)
-        accounts = Accounts(storage, session_s=60)
+        ours, bare = await appends(storage, seconds)
         async with storage.write() as conn:
-            key = await accounts.create_key(conn, ORGANIZATION, "bench", {"records"})
+            key = await Keys(storage).create(conn, ORGANIZATION, "bench", {"records"})
     finally:
         await storage.close()
     for writers in WRITERS:
         of, peer = ours[str(writers)], bare[str(writers)]
         print(f"{writers:3d} writers: {of:8.0f} appends/s, bare inserts {peer:8.0f}/s")
     async with serving(url, folder) as base, aiohttp.ClientSession() as http:
-        puller = Puller(http, base, key)
+        puller = Puller(http, base, key.key)
         pull_s, pulled, cursors = await puller.pull()
         page_ms = await puller.pages(cursors)
     print(f"{pulled} records pulled in {pull_s:.1f} s, page {page_ms}")
@@ -277,6 +276,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--url", help="a database that stays: only what is missing is appended")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each number of writers")
     parser.add_argument("--fill", action="store_true", help="only fill it")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory("-wenzhen") as name:
@@ -285,7 +285,7 @@ def main() -> None:
             if args.fill:
                 asyncio.run(filled(url, args.records))
                 return
-            figures = asyncio.run(measure(url, folder, args.records))
+            figures = asyncio.run(measure(url, folder, args.records, args.seconds))
             figures["verify_s"] = round(verified(url), 2)
     print(json.dumps({"database": make_url(url).get_backend_name(), **figures}))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -16,6 +17,17 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_TIMEOUT_S = 10
+
+_SQLITE_AWAY = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Model = TypeVar("Model", bound=BaseModel)
@@ -85,6 +97,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 def is_away(error: Exception) -> bool:
     """Whether an error says that the database cannot be reached, and not that we asked wrongly."""
     if isinstance(error, DBAPIError):
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if code is not None:  # SQLite calls a missing table an operational error too
+            return code & 0xFF in _SQLITE_AWAY
         lost = error.connection_invalidated or isinstance(error.orig, ConnectionError)
         return lost or isinstance(error, OperationalError | InterfaceError)
     return isinstance(error, ConnectionRefusedError | ConnectionResetError)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import Table, select
 
 from server import accounts as module
@@ -18,9 +19,10 @@ DAY_MS = 86_400_000
 URL_SAFE = frozenset(string.ascii_letters + string.digits + "-_")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_passwords() -> None:
+@pytest.fixture(autouse=True)
+def real_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here passwords are hashed as for real people."""
+    monkeypatch.setattr(module, "_HASHER", PasswordHasher())
 
 
 @pytest.fixture
