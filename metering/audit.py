@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from metering.chain import Head, Verification, check, parsed
+from metering.chain import Head, Verification, check, check_text, parsed
 from metering.columns import columns_of, shares_of
 from metering.database import Database
 from metering.errors import ChainBroken
@@ -25,6 +26,9 @@ BATCH: Final = 1_000
 SHARED: Final = "shared"
 """The ledger of nobody: a chain of schema version 1 with the records of several organizations."""
 _NAMES: Final = tuple(column.name for column in records.c if column.name != "body")
+_IN_ORDER: Final = itemgetter(*_NAMES)
+_SETTLED_AT: Final = _NAMES.index("settled_at")
+_SEQ: Final = _NAMES.index("seq")
 _SHARE_NAMES: Final = tuple(column.name for column in shares.c)
 
 
@@ -53,7 +57,7 @@ async def verify_ledger(
             for row, parts in rows:
                 reached = _checked(organization_id, reached, row, parts)
                 if charges:
-                    _recomputed(reached.seq, parsed(reached.seq, row["body"]))
+                    _recomputed(reached.seq, parsed(reached.seq, row[-1]))
                 if reached.seq == stored.seq and reached != stored:
                     raise ChainBroken(reached.seq, "its ledger", f"the head says {stored.hash}")
             if len(rows) < BATCH:
@@ -66,7 +70,8 @@ async def verify_ledger(
     return Verification(reached)
 
 
-Row = Mapping[str, Any]
+Row = Sequence[Any]
+"""The columns of a record in the order of `_NAMES`, then its text."""
 
 
 async def _batch(
@@ -74,27 +79,25 @@ async def _batch(
 ) -> list[tuple[Row, list[tuple[Any, ...]]]]:
     """Read the next rows, each with its shares, of one state of the database."""
     async with db.read() as conn:
-        query = _behind(records, organization_id, after_seq).order_by(records.c.seq).limit(BATCH)
-        rows = (await conn.execute(query)).mappings().all()
+        behind = (records.c.organization_id == organization_id) & (records.c.seq > after_seq)
+        query = select(*(records.c[name] for name in _NAMES), records.c.body).where(behind)
+        rows = (await conn.execute(query.order_by(records.c.seq).limit(BATCH))).all()
         if not rows:
             return []
-        parts = await _shares(conn, organization_id, after_seq, rows[-1]["seq"])
-    return [(dict(row), sorted(parts.get(row["seq"], []))) for row in rows]
+        parts = await _shares(conn, organization_id, after_seq, rows[-1][_SEQ])
+    return [(row, sorted(parts.get(row[_SEQ], []))) for row in rows]
 
 
 async def _shares(
     conn: AsyncConnection, organization_id: str, after_seq: int, through_seq: int
 ) -> dict[int, list[tuple[Any, ...]]]:
     found: dict[int, list[tuple[Any, ...]]] = {}
-    query = _behind(shares, organization_id, after_seq).where(shares.c.seq <= through_seq)
+    behind = (shares.c.organization_id == organization_id) & (shares.c.seq > after_seq)
+    query = select(shares).where(behind, shares.c.seq <= through_seq)
     place = _SHARE_NAMES.index("seq")
     for share in await conn.execute(query):
         found.setdefault(share[place], []).append(tuple(share))
     return found
-
-
-def _behind(table: Any, organization_id: str, after_seq: int) -> Any:
-    return select(table).where(table.c.organization_id == organization_id, table.c.seq > after_seq)
 
 
 def _recomputed(seq: int, record: Mapping[str, Any]) -> None:
@@ -138,19 +141,20 @@ def _checked(
 ) -> Head:
     """Check one row against its predecessor; give the new head."""
     expected = reached.seq + 1
-    record = parsed(expected, row["body"])
-    after = check(reached, record)
+    body = row[-1]
+    record = parsed(expected, body)
+    after = check_text(reached, record, body)
     name = str(record["record_id"])
     if organization_id not in (SHARED, record.get("organization_id")):
         raise ChainBroken(expected, name, "it is of another organization")
-    settled_at = row["settled_at"]
+    settled_at = row[_SETTLED_AT]
     if settled_at < reached.settled_at:
         raise ChainBroken(expected, name, "it was settled before its predecessor")
     record["organization_id"] = organization_id
-    columns = columns_of(record, settled_at)
-    for column in _NAMES:
-        if row[column] != columns[column]:
-            raise ChainBroken(expected, name, f"its column {column} is not what its text says")
+    columns = _IN_ORDER(columns_of(record, settled_at))
+    if columns != tuple(row[:-1]):
+        wrongly = next(a for a, b, c in zip(_NAMES, columns, row, strict=False) if b != c)
+        raise ChainBroken(expected, name, f"its column {wrongly} is not what its text says")
     told = [tuple(one[column] for column in _SHARE_NAMES) for one in shares_of(record, settled_at)]
     if sorted(told) != list(parts):
         raise ChainBroken(expected, name, "its shares are not what its text says")

@@ -77,7 +77,11 @@ def _unsure(written: bytes) -> bool:
 
 def link(prev_hash: str, record_without_hash: Mapping[str, Any]) -> str:
     """Give the hash of a record that follows `prev_hash`; both in lower-case hex."""
-    return hashlib.sha256(prev_hash.encode("ascii") + canonical(record_without_hash)).hexdigest()
+    return _hashed(prev_hash, canonical(record_without_hash))
+
+
+def _hashed(prev_hash: str, canonical_without_hash: bytes) -> str:
+    return hashlib.sha256(prev_hash.encode("ascii") + canonical_without_hash).hexdigest()
 
 
 def chained(head: Head, body: Mapping[str, Any], at: str) -> dict[str, Any]:
@@ -98,9 +102,19 @@ def check(head: Head, record: Mapping[str, Any] | str) -> Head:
     Raises:
         ChainBroken: it does not; says which record, and why.
     """
-    expected = head.seq + 1
     if isinstance(record, str):
-        record = parsed(expected, record)
+        return check_text(head, parsed(head.seq + 1, record), record)
+    return _check(head, record, None)
+
+
+def check_text(head: Head, record: Mapping[str, Any], text: str) -> Head:
+    """Check that a record, which `parsed` has read from `text`, follows `head`; as `check`."""
+    return _check(head, record, text.encode())
+
+
+def _check(head: Head, record: Mapping[str, Any], written: bytes | None) -> Head:
+    """Check a record, of whose canonical form `written` is the bytes if they are at hand."""
+    expected = head.seq + 1
     if record.get("seq") != expected:
         raise ChainBroken(expected, _name(record), f"its seq is {record.get('seq')}")
     if record.get("prev_hash") != head.hash:
@@ -108,10 +122,21 @@ def check(head: Head, record: Mapping[str, Any] | str) -> Head:
     settled_at = record.get("settled_at", head.settled_at)  # none before schema version 2
     if not isinstance(settled_at, str) or settled_at < head.settled_at:
         raise ChainBroken(expected, _name(record), "it was settled before its predecessor")
-    rest = {name: value for name, value in record.items() if name != "hash"}
-    if record.get("hash") != (found := link(head.hash, rest)):
+    rest = None if written is None else _without_hash(written, record)
+    if rest is None:
+        rest = canonical({name: value for name, value in record.items() if name != "hash"})
+    if record.get("hash") != (found := _hashed(head.hash, rest)):
         raise ChainBroken(expected, _name(record), f"its content hashes to {found}")
     return Head(expected, found, settled_at)
+
+
+def _without_hash(written: bytes, record: Mapping[str, Any]) -> bytes | None:
+    """Give the canonical bytes without the member `hash`, which is not the last of a record.
+
+    None where its text stands there more than once: then it must be written anew.
+    """
+    member = f'"hash":"{record.get("hash")}",'.encode()
+    return written.replace(member, b"") if written.count(member) == 1 else None
 
 
 def verify(records: Iterable[Mapping[str, Any] | str], head: Head | None = None) -> Verification:
