@@ -52,7 +52,7 @@ class Page:
             "settled_through_seq": self.settled_through_seq,
             "head_hash": self.head_hash,
         }
-        return f'{{"data":[{",".join(self.data)}],{json.dumps(rest)[1:]}'
+        return "".join(('{"data":[', ",".join(self.data), "],", json.dumps(rest)[1:]))
 
 
 async def page(
